@@ -1,0 +1,49 @@
+// Every header, path, key and statistic that crosses a border. Current name first, then aliases.
+
+// Request headers that only the gateway may set: always removed from what a client sends.
+// (internal)
+export const HEADER_DESTINATION = "x-gateway-destination-endpoint";
+export const HEADER_SUBSET = "x-gateway-destination-endpoint-subset";
+export const HEADER_PREFILLER = "x-prefiller-host-port";
+export const HEADER_ENCODERS = "x-encoder-hosts-ports";
+export const HEADER_DATA_PARALLEL = "x-data-parallel-host-port";
+export const HEADER_KV_SOURCE = "x-kv-cache-source-host-port";
+/** Envoy's own switches for retries: the list in HEADER_DESTINATION bounds them, not the client. */
+export const HEADER_MAX_RETRIES = "x-envoy-max-retries";
+export const HEADER_RETRY_ON = "x-envoy-retry-on";
+export const HEADER_RETRY_GRPC_ON = "x-envoy-retry-grpc-on";
+
+// Response headers
+export const HEADER_SERVED = "x-gateway-destination-endpoint-served";
+export const HEADER_DROPPED_REASON = "x-llm-d-request-dropped-reason";
+
+// Reasons in HEADER_DROPPED_REASON
+export const REASON_NO_ENDPOINTS = "rejected-no-endpoints";
+
+// The control channel: HTTP/1.1 on the Unix socket, see docs/protocol.md
+export const PATH_TOPOLOGY = "/v1/topology";
+export const PATH_METRICS = "/v1/metrics";
+export const PATH_REPORT = "/v1/report";
+
+// Keys of the data that all VMs of one vm_id share
+export const KEY_TOPOLOGY = "topology";
+export const KEY_METRICS = "metrics";
+/** 16 bytes: topology epoch u64, metrics sequence u64. */
+export const KEY_VERSION = "version";
+/** WORKERS_MAX times: generation u64. Who holds which slot; see share/lease. */
+export const KEY_LEASES = "leases";
+/** Followed by the slot's number: what that worker knows, see report.ts. */
+export const KEY_COLUMN = "column/";
+
+// Envoy: names that the bootstrap, the agent and the filter agree on
+export const VM_ID = "pointsman";
+export const CLUSTER_PREFIX = "pointsman/";
+export const ROUTE_CONFIG = "pointsman";
+
+// Statistics, as Prometheus prints them. Labels are made by stats_config.stats_tags.
+export const STAT_REQUESTS = "pointsman_requests_total";
+export const STAT_PICKS = "pointsman_picks_total";
+export const STAT_IN_FLIGHT = "pointsman_inflight_requests";
+export const STAT_PICK_NS = "pointsman_pick_ns";
+export const STAT_SNAPSHOT_AGE_MS = "pointsman_snapshot_age_ms";
+export const STAT_SNAPSHOT_EPOCH = "pointsman_snapshot_epoch";

@@ -1,0 +1,24 @@
+// How endpoints are scored: ids, weights and thresholds of the default profile.
+
+/** Weights of the default profile. queue and kv as in the reference, in-flight is ours. */
+export const WEIGHT_QUEUE = 2;
+export const WEIGHT_KV_USAGE = 2;
+export const WEIGHT_IN_FLIGHT = 2;
+
+/** Below this many requests on the busiest endpoint, in-flight is judged against it. */
+export const IN_FLIGHT_FLOOR = 8;
+
+/**
+ * A row is stale when it is older than this and than STALE_INTERVALS scrape intervals of its
+ * endpoint. 200 ms is the reference's metricsStalenessThreshold.
+ */
+export const STALE_MS = 200;
+export const STALE_INTERVALS = 2.5;
+
+/**
+ * An endpoint that refused a connection, reset a request or answered 5xx is left out for
+ * FAILURE_COOLDOWN_MS, doubled with each further failure up to FAILURE_COOLDOWN_MS_MAX. Then one
+ * request may try it again.
+ */
+export const FAILURE_COOLDOWN_MS = 1_000;
+export const FAILURE_COOLDOWN_MS_MAX = 30_000;

@@ -1,0 +1,60 @@
+// What the workers know, as the ingest role answers it to GET PATH_REPORT: a header, then the
+// column of every worker that is alive. A column is also what the workers exchange among
+// themselves, so the agent reads the same bytes as the filters do. Little-endian.
+
+// Report header, 64 bytes
+// ┌──────────────┬──────────────┬─────────────────────────────┐
+// │ magic     u32│ version   u32│ nowNs                    u64│ 0    monotonic clock of the proxy
+// ├──────────────┴──────────────┼─────────────────────────────┤
+// │ topologyEpoch            u64│ metricsSequence          u64│ 16   stored by ingest, 0 = none
+// ├──────────────┬──────────────┼─────────────────────────────┤
+// │ workerCount  │ reserved     │ reserved                    │ 32
+// │ u32          │              │                             │
+// └──────────────┴──────────────┴─────────────────────────────┘
+export const REPORT_MAGIC = 0x52534d50; // "PMSR"
+export const REPORT_VERSION = 1;
+export const REPORT_BYTES = 64;
+export const R_MAGIC = 0;
+export const R_VERSION = 4;
+export const R_NOW_NS = 8;
+export const R_TOPOLOGY_EPOCH = 16;
+export const R_METRICS_SEQUENCE = 24;
+export const R_WORKER_COUNT = 32;
+
+// Column header, 64 bytes, then `entryCount` entries. Columns follow each other without padding.
+// ┌─────────────────────────────┬─────────────────────────────┐
+// │ generation               u64│ heartbeatNs              u64│ 0    who holds the slot; when it last wrote
+// ├─────────────────────────────┼─────────────────────────────┤
+// │ topologyEpoch            u64│ metricsSequence          u64│ 16   what this worker picks by
+// ├──────────────┬──────────────┼─────────────────────────────┤
+// │ entryCount   │ slot      u32│ requests                 u64│ 32   requests seen since it started
+// │ u32          │              │                             │
+// ├──────────────┴──────────────┼──────────────┬──────────────┤
+// │ picks                    u64│ unread       │ reserved     │ 48   blobs it could not read
+// │                             │ u32          │              │
+// └─────────────────────────────┴──────────────┴──────────────┘
+export const COLUMN_BYTES = 64;
+export const C_GENERATION = 0;
+export const C_HEARTBEAT_NS = 8;
+export const C_TOPOLOGY_EPOCH = 16;
+export const C_METRICS_SEQUENCE = 24;
+export const C_ENTRY_COUNT = 32;
+export const C_SLOT = 36;
+export const C_REQUESTS = 40;
+export const C_PICKS = 48;
+export const C_UNREAD = 56;
+
+// Entry, 32 bytes: one endpoint on which this worker has requests in flight or a failure to tell.
+// ┌─────────────────────────────┬──────────────┬──────────────┐
+// │ addressHash              u64│ row       u32│ inFlight  u32│ 0    FNV-1a of "ip:port"; row in the epoch
+// ├──────────────┬──────────────┼──────────────┴──────────────┤
+// │ failures  u32│ reserved     │ failedNs                 u64│ 16   in a row; when the last one happened
+// └──────────────┴──────────────┴─────────────────────────────┘
+export const ENTRY_BYTES = 32;
+export const N_ADDRESS_HASH = 0;
+/** A hint: the row this worker had the endpoint at. The hash decides. */
+export const N_ROW = 8;
+export const N_IN_FLIGHT = 12;
+export const N_FAILURES = 16;
+export const N_FAILED_NS = 24;
+

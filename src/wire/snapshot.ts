@@ -1,0 +1,121 @@
+// The layout of what the agent pushes and every filter reads in place. Plain numbers: compiled by
+// asc, imported by Node, so a filter and an agent of one build cannot disagree about an offset.
+//
+// All integers little-endian. A blob is a HEADER, fixed-width rows, then a heap of UTF-8 text that
+// rows point into with (offset from the heap's start, length). Two kinds of blob:
+//
+//   topology  pools and endpoints: changes when a pod comes, goes or changes readiness
+//   metrics   one row per endpoint of that topology, in its order: changes with every scrape
+//
+// A change of layout makes a new FORMAT. Filters read FORMAT and FORMAT - 1, because the ingest
+// role of a proxy outlives a rollout of the filter and of the agent. New fields go at the end of a
+// row; a filter widens the rows of the older format with zeros when it loads them.
+
+export const MAGIC = 0x4e4d5350; // "PSMN"
+/** 1: metrics rows of 32 bytes, without cache and adapter sizes. 2: rows of 64 bytes. */
+export const FORMAT = 2;
+export const FORMAT_OLDEST = 1;
+
+export const KIND_TOPOLOGY = 1;
+export const KIND_METRICS = 2;
+
+// Header of every blob, 64 bytes
+// ┌──────────────┬──────────────┬──────────────┬──────────────┐
+// │ magic     u32│ format u16   │ length    u32│ crc32     u32│ 0
+// │              │ kind   u16   │ whole blob   │ bytes 24…end │
+// ├──────────────┴──────────────┼──────────────┴──────────────┤
+// │ receivedNs               u64│ epoch                    u64│ 16
+// │ 0 when sent; ingest stamps  │ of the topology             │
+// ├─────────────────────────────┼──────────────┬──────────────┤
+// │ sequence                 u64│ poolCount u32│ rowCount  u32│ 32
+// │ of metrics in the epoch     │ 0 in metrics │ endpoints    │
+// ├──────────────┬──────────────┼──────────────┼──────────────┤
+// │ heapOffset   │ heapLength   │ poolsOffset  │ rowsOffset   │ 48
+// │ u32          │ u32          │ u32          │ u32          │
+// └──────────────┴──────────────┴──────────────┴──────────────┘
+export const HEADER_BYTES = 64;
+export const H_MAGIC = 0;
+export const H_FORMAT = 4;
+export const H_KIND = 6;
+export const H_LENGTH = 8;
+/** CRC-32 (IEEE 802.3, as in zlib) of the bytes from CRC_FROM to the end. */
+export const H_CRC32 = 12;
+/** Monotonic clock of the proxy when ingest took the blob: rows age from here. */
+export const H_RECEIVED_NS = 16;
+export const CRC_FROM = 24;
+export const H_EPOCH = 24;
+export const H_SEQUENCE = 32;
+export const H_POOL_COUNT = 40;
+export const H_ROW_COUNT = 44;
+export const H_HEAP_OFFSET = 48;
+export const H_HEAP_LENGTH = 52;
+export const H_POOLS_OFFSET = 56;
+export const H_ROWS_OFFSET = 60;
+
+// Pool row, 32 bytes. A pool's endpoints are the rows firstRow … firstRow + rowCount - 1.
+// ┌──────────────┬──────────────┬──────────────┬──────────────┐
+// │ nameOffset   │ nameLength   │ firstRow     │ rowCount     │ 0    name is "namespace/name"
+// │ u32          │ u32          │ u32          │ u32          │
+// ├──────────────┼──────────────┴──────────────┴──────────────┤
+// │ failureMode  │ reserved                                   │ 16
+// │ u8           │                                            │
+// └──────────────┴────────────────────────────────────────────┘
+export const POOL_BYTES = 32;
+export const P_NAME_OFFSET = 0;
+export const P_NAME_LENGTH = 4;
+export const P_FIRST_ROW = 8;
+export const P_ROW_COUNT = 12;
+export const P_FAILURE_MODE = 16;
+
+/** A pool without an endpoint that can be picked answers 503. */
+export const FAIL_CLOSE = 0;
+/** … goes on unsteered: the cluster's own load balancing picks. */
+export const FAIL_OPEN = 1;
+
+// Endpoint row (topology), 32 bytes
+// ┌──────────────┬──────────────┬──────────────┬──────────────┐
+// │ addressOffset│ addressLength│ podOffset    │ podLength    │ 0    "10.0.0.1:8000" or "[fd00::1]:8000"
+// │ u32          │ u32          │ u32          │ u32          │
+// ├──────────────┴──────────────┴──────────────┴──────────────┤
+// │ reserved                                                  │ 16
+// └───────────────────────────────────────────────────────────┘
+export const ENDPOINT_BYTES = 32;
+export const E_ADDRESS_OFFSET = 0;
+export const E_ADDRESS_LENGTH = 4;
+export const E_POD_OFFSET = 8;
+export const E_POD_LENGTH = 12;
+
+// Metrics row, 64 bytes (format 1: the first 32)
+// ┌──────────────┬──────────────┬──────────────┬──────────────┐
+// │ waiting   f32│ running   f32│ kvUsage   f32│ known     u32│ 0    requests, requests, 0…1, bits below
+// ├──────────────┼──────────────┼──────────────┼──────────────┤
+// │ ageMs     u32│ intervalMs   │ scrape    u32│ reserved     │ 16   age when the blob was encoded
+// │              │ u32          │ counts up    │              │
+// ├──────────────┼──────────────┼──────────────┼──────────────┤
+// │ blockSize u32│ blocks    u32│ maxAdapters  │ reserved     │ 32   tokens, blocks, adapters
+// │              │              │ u32          │              │
+// ├──────────────┴──────────────┴──────────────┴──────────────┤
+// │ reserved                                                  │ 48
+// └───────────────────────────────────────────────────────────┘
+export const METRICS_BYTES = 64;
+export const METRICS_BYTES_1 = 32;
+export const M_WAITING = 0;
+export const M_RUNNING = 4;
+export const M_KV_USAGE = 8;
+export const M_KNOWN = 12;
+export const M_AGE_MS = 16;
+/** How often this endpoint is scraped at present, in ms. */
+export const M_INTERVAL_MS = 20;
+/** Number of successful scrapes of this endpoint: a changed number is a new measurement. */
+export const M_SCRAPE = 24;
+export const M_BLOCK_SIZE = 32;
+export const M_BLOCKS = 36;
+export const M_MAX_ADAPTERS = 40;
+
+// Bits of M_KNOWN: which values the endpoint has ever reported. A row without one is unknown there.
+export const KNOWN_WAITING = 1;
+export const KNOWN_RUNNING = 2;
+export const KNOWN_KV_USAGE = 4;
+export const KNOWN_BLOCK_SIZE = 8;
+export const KNOWN_BLOCKS = 16;
+export const KNOWN_MAX_ADAPTERS = 32;
