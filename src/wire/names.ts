@@ -39,6 +39,8 @@ export const KEY_COLUMN = "column/";
 export const VM_ID = "pointsman";
 export const CLUSTER_PREFIX = "pointsman/";
 export const ROUTE_CONFIG = "pointsman";
+/** Response code details of the filter's own replies: Envoy rewrites local replies that lack it. */
+export const REPLY_DETAILS = "pointsman";
 
 // Statistics, as Prometheus prints them. Labels are made by stats_config.stats_tags.
 export const STAT_REQUESTS = "pointsman_requests_total";

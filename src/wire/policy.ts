@@ -6,13 +6,13 @@ export const WEIGHT_KV_USAGE = 2;
 export const WEIGHT_IN_FLIGHT = 2;
 
 /** Below this many requests on the busiest endpoint, in-flight is judged against it. */
-export const IN_FLIGHT_FLOOR = 8;
+export const IN_FLIGHT_FLOOR: u32 = 8;
 
 /**
  * A row is stale when it is older than this and than STALE_INTERVALS scrape intervals of its
  * endpoint. 200 ms is the reference's metricsStalenessThreshold.
  */
-export const STALE_MS = 200;
+export const STALE_MS: u32 = 200;
 export const STALE_INTERVALS = 2.5;
 
 /**
@@ -20,5 +20,5 @@ export const STALE_INTERVALS = 2.5;
  * FAILURE_COOLDOWN_MS, doubled with each further failure up to FAILURE_COOLDOWN_MS_MAX. Then one
  * request may try it again.
  */
-export const FAILURE_COOLDOWN_MS = 1_000;
-export const FAILURE_COOLDOWN_MS_MAX = 30_000;
+export const FAILURE_COOLDOWN_MS: u32 = 1_000;
+export const FAILURE_COOLDOWN_MS_MAX: u32 = 30_000;

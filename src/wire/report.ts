@@ -11,15 +11,15 @@
 // │ workerCount  │ reserved     │ reserved                    │ 32
 // │ u32          │              │                             │
 // └──────────────┴──────────────┴─────────────────────────────┘
-export const REPORT_MAGIC = 0x52534d50; // "PMSR"
-export const REPORT_VERSION = 1;
-export const REPORT_BYTES = 64;
-export const R_MAGIC = 0;
-export const R_VERSION = 4;
-export const R_NOW_NS = 8;
-export const R_TOPOLOGY_EPOCH = 16;
-export const R_METRICS_SEQUENCE = 24;
-export const R_WORKER_COUNT = 32;
+export const REPORT_MAGIC: u32 = 0x52534d50; // "PMSR"
+export const REPORT_VERSION: u32 = 1;
+export const REPORT_BYTES: u32 = 64;
+export const R_MAGIC: u32 = 0;
+export const R_VERSION: u32 = 4;
+export const R_NOW_NS: u32 = 8;
+export const R_TOPOLOGY_EPOCH: u32 = 16;
+export const R_METRICS_SEQUENCE: u32 = 24;
+export const R_WORKER_COUNT: u32 = 32;
 
 // Column header, 64 bytes, then `entryCount` entries. Columns follow each other without padding.
 // ┌─────────────────────────────┬─────────────────────────────┐
@@ -33,16 +33,16 @@ export const R_WORKER_COUNT = 32;
 // │ picks                    u64│ unread       │ reserved     │ 48   blobs it could not read
 // │                             │ u32          │              │
 // └─────────────────────────────┴──────────────┴──────────────┘
-export const COLUMN_BYTES = 64;
-export const C_GENERATION = 0;
-export const C_HEARTBEAT_NS = 8;
-export const C_TOPOLOGY_EPOCH = 16;
-export const C_METRICS_SEQUENCE = 24;
-export const C_ENTRY_COUNT = 32;
-export const C_SLOT = 36;
-export const C_REQUESTS = 40;
-export const C_PICKS = 48;
-export const C_UNREAD = 56;
+export const COLUMN_BYTES: u32 = 64;
+export const C_GENERATION: u32 = 0;
+export const C_HEARTBEAT_NS: u32 = 8;
+export const C_TOPOLOGY_EPOCH: u32 = 16;
+export const C_METRICS_SEQUENCE: u32 = 24;
+export const C_ENTRY_COUNT: u32 = 32;
+export const C_SLOT: u32 = 36;
+export const C_REQUESTS: u32 = 40;
+export const C_PICKS: u32 = 48;
+export const C_UNREAD: u32 = 56;
 
 // Entry, 32 bytes: one endpoint on which this worker has requests in flight or a failure to tell.
 // ┌─────────────────────────────┬──────────────┬──────────────┐
@@ -50,11 +50,10 @@ export const C_UNREAD = 56;
 // ├──────────────┬──────────────┼──────────────┴──────────────┤
 // │ failures  u32│ reserved     │ failedNs                 u64│ 16   in a row; when the last one happened
 // └──────────────┴──────────────┴─────────────────────────────┘
-export const ENTRY_BYTES = 32;
-export const N_ADDRESS_HASH = 0;
+export const ENTRY_BYTES: u32 = 32;
+export const N_ADDRESS_HASH: u32 = 0;
 /** A hint: the row this worker had the endpoint at. The hash decides. */
-export const N_ROW = 8;
-export const N_IN_FLIGHT = 12;
-export const N_FAILURES = 16;
-export const N_FAILED_NS = 24;
-
+export const N_ROW: u32 = 8;
+export const N_IN_FLIGHT: u32 = 12;
+export const N_FAILURES: u32 = 16;
+export const N_FAILED_NS: u32 = 24;

@@ -11,13 +11,13 @@
 // role of a proxy outlives a rollout of the filter and of the agent. New fields go at the end of a
 // row; a filter widens the rows of the older format with zeros when it loads them.
 
-export const MAGIC = 0x4e4d5350; // "PSMN"
+export const MAGIC: u32 = 0x4e4d5350; // "PSMN"
 /** 1: metrics rows of 32 bytes, without cache and adapter sizes. 2: rows of 64 bytes. */
-export const FORMAT = 2;
-export const FORMAT_OLDEST = 1;
+export const FORMAT: u32 = 2;
+export const FORMAT_OLDEST: u32 = 1;
 
-export const KIND_TOPOLOGY = 1;
-export const KIND_METRICS = 2;
+export const KIND_TOPOLOGY: u32 = 1;
+export const KIND_METRICS: u32 = 2;
 
 // Header of every blob, 64 bytes
 // ┌──────────────┬──────────────┬──────────────┬──────────────┐
@@ -33,24 +33,24 @@ export const KIND_METRICS = 2;
 // │ heapOffset   │ heapLength   │ poolsOffset  │ rowsOffset   │ 48
 // │ u32          │ u32          │ u32          │ u32          │
 // └──────────────┴──────────────┴──────────────┴──────────────┘
-export const HEADER_BYTES = 64;
-export const H_MAGIC = 0;
-export const H_FORMAT = 4;
-export const H_KIND = 6;
-export const H_LENGTH = 8;
+export const HEADER_BYTES: u32 = 64;
+export const H_MAGIC: u32 = 0;
+export const H_FORMAT: u32 = 4;
+export const H_KIND: u32 = 6;
+export const H_LENGTH: u32 = 8;
 /** CRC-32 (IEEE 802.3, as in zlib) of the bytes from CRC_FROM to the end. */
-export const H_CRC32 = 12;
+export const H_CRC32: u32 = 12;
 /** Monotonic clock of the proxy when ingest took the blob: rows age from here. */
-export const H_RECEIVED_NS = 16;
-export const CRC_FROM = 24;
-export const H_EPOCH = 24;
-export const H_SEQUENCE = 32;
-export const H_POOL_COUNT = 40;
-export const H_ROW_COUNT = 44;
-export const H_HEAP_OFFSET = 48;
-export const H_HEAP_LENGTH = 52;
-export const H_POOLS_OFFSET = 56;
-export const H_ROWS_OFFSET = 60;
+export const H_RECEIVED_NS: u32 = 16;
+export const CRC_FROM: u32 = 24;
+export const H_EPOCH: u32 = 24;
+export const H_SEQUENCE: u32 = 32;
+export const H_POOL_COUNT: u32 = 40;
+export const H_ROW_COUNT: u32 = 44;
+export const H_HEAP_OFFSET: u32 = 48;
+export const H_HEAP_LENGTH: u32 = 52;
+export const H_POOLS_OFFSET: u32 = 56;
+export const H_ROWS_OFFSET: u32 = 60;
 
 // Pool row, 32 bytes. A pool's endpoints are the rows firstRow … firstRow + rowCount - 1.
 // ┌──────────────┬──────────────┬──────────────┬──────────────┐
@@ -60,17 +60,17 @@ export const H_ROWS_OFFSET = 60;
 // │ failureMode  │ reserved                                   │ 16
 // │ u8           │                                            │
 // └──────────────┴────────────────────────────────────────────┘
-export const POOL_BYTES = 32;
-export const P_NAME_OFFSET = 0;
-export const P_NAME_LENGTH = 4;
-export const P_FIRST_ROW = 8;
-export const P_ROW_COUNT = 12;
-export const P_FAILURE_MODE = 16;
+export const POOL_BYTES: u32 = 32;
+export const P_NAME_OFFSET: u32 = 0;
+export const P_NAME_LENGTH: u32 = 4;
+export const P_FIRST_ROW: u32 = 8;
+export const P_ROW_COUNT: u32 = 12;
+export const P_FAILURE_MODE: u32 = 16;
 
 /** A pool without an endpoint that can be picked answers 503. */
-export const FAIL_CLOSE = 0;
+export const FAIL_CLOSE: u32 = 0;
 /** … goes on unsteered: the cluster's own load balancing picks. */
-export const FAIL_OPEN = 1;
+export const FAIL_OPEN: u32 = 1;
 
 // Endpoint row (topology), 32 bytes
 // ┌──────────────┬──────────────┬──────────────┬──────────────┐
@@ -79,11 +79,11 @@ export const FAIL_OPEN = 1;
 // ├──────────────┴──────────────┴──────────────┴──────────────┤
 // │ reserved                                                  │ 16
 // └───────────────────────────────────────────────────────────┘
-export const ENDPOINT_BYTES = 32;
-export const E_ADDRESS_OFFSET = 0;
-export const E_ADDRESS_LENGTH = 4;
-export const E_POD_OFFSET = 8;
-export const E_POD_LENGTH = 12;
+export const ENDPOINT_BYTES: u32 = 32;
+export const E_ADDRESS_OFFSET: u32 = 0;
+export const E_ADDRESS_LENGTH: u32 = 4;
+export const E_POD_OFFSET: u32 = 8;
+export const E_POD_LENGTH: u32 = 12;
 
 // Metrics row, 64 bytes (format 1: the first 32)
 // ┌──────────────┬──────────────┬──────────────┬──────────────┐
@@ -97,25 +97,25 @@ export const E_POD_LENGTH = 12;
 // ├──────────────┴──────────────┴──────────────┴──────────────┤
 // │ reserved                                                  │ 48
 // └───────────────────────────────────────────────────────────┘
-export const METRICS_BYTES = 64;
-export const METRICS_BYTES_1 = 32;
-export const M_WAITING = 0;
-export const M_RUNNING = 4;
-export const M_KV_USAGE = 8;
-export const M_KNOWN = 12;
-export const M_AGE_MS = 16;
+export const METRICS_BYTES: u32 = 64;
+export const METRICS_BYTES_1: u32 = 32;
+export const M_WAITING: u32 = 0;
+export const M_RUNNING: u32 = 4;
+export const M_KV_USAGE: u32 = 8;
+export const M_KNOWN: u32 = 12;
+export const M_AGE_MS: u32 = 16;
 /** How often this endpoint is scraped at present, in ms. */
-export const M_INTERVAL_MS = 20;
+export const M_INTERVAL_MS: u32 = 20;
 /** Number of successful scrapes of this endpoint: a changed number is a new measurement. */
-export const M_SCRAPE = 24;
-export const M_BLOCK_SIZE = 32;
-export const M_BLOCKS = 36;
-export const M_MAX_ADAPTERS = 40;
+export const M_SCRAPE: u32 = 24;
+export const M_BLOCK_SIZE: u32 = 32;
+export const M_BLOCKS: u32 = 36;
+export const M_MAX_ADAPTERS: u32 = 40;
 
 // Bits of M_KNOWN: which values the endpoint has ever reported. A row without one is unknown there.
-export const KNOWN_WAITING = 1;
-export const KNOWN_RUNNING = 2;
-export const KNOWN_KV_USAGE = 4;
-export const KNOWN_BLOCK_SIZE = 8;
-export const KNOWN_BLOCKS = 16;
-export const KNOWN_MAX_ADAPTERS = 32;
+export const KNOWN_WAITING: u32 = 1;
+export const KNOWN_RUNNING: u32 = 2;
+export const KNOWN_KV_USAGE: u32 = 4;
+export const KNOWN_BLOCK_SIZE: u32 = 8;
+export const KNOWN_BLOCKS: u32 = 16;
+export const KNOWN_MAX_ADAPTERS: u32 = 32;

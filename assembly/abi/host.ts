@@ -1,0 +1,108 @@
+// Every call out of the module, one thin function each. Expected absence is a value; what a host
+// call returned lies at `data`, `size` bytes, until the callback ends.
+
+import {
+  proxy_define_metric,
+  proxy_get_buffer_bytes,
+  proxy_get_header_map_pairs,
+  proxy_get_header_map_value,
+  proxy_get_property,
+  proxy_get_shared_data,
+  proxy_increment_metric,
+  proxy_log,
+  proxy_record_metric,
+  proxy_remove_header_map_value,
+  proxy_replace_header_map_value,
+  proxy_send_local_response,
+  proxy_set_shared_data,
+  proxy_set_tick_period_milliseconds,
+} from "@gcoredev/proxy-wasm-sdk-as/assembly/imports";
+import { NO_GRPC_STATUS, OK } from "./status";
+import { pointer } from "./text";
+
+export const LOG_INFO = 2;
+export const LOG_WARN = 3;
+export const LOG_CRITICAL = 5;
+
+/** What the last successful get returned. */
+export let data: usize = 0;
+export let size: u32 = 0;
+/** The compare-and-swap number of the value that `getShared` returned. */
+export let cas: u32 = 0;
+
+const outPointer = memory.data(4, 4);
+const outSize = memory.data(4, 4);
+const outCas = memory.data(4, 4);
+
+function returned(status: u32): bool {
+  if (status != OK) return false;
+  data = load<u32>(outPointer);
+  size = load<u32>(outSize);
+  return data != 0 || size == 0;
+}
+
+export function logText(level: u32, p: usize, length: u32): void {
+  proxy_log(level, p, length);
+}
+
+/** All headers, serialised: u32 count, (u32 key length, u32 value length) each, then key NUL value NUL each. */
+export function getHeaders(map: i32): bool {
+  return returned(proxy_get_header_map_pairs(map, outPointer, outSize));
+}
+
+export function getHeader(map: i32, key: ArrayBuffer): bool {
+  return returned(proxy_get_header_map_value(map, pointer(key), key.byteLength, outPointer, outSize));
+}
+
+export function setHeader(map: i32, key: ArrayBuffer, p: usize, length: u32): void {
+  proxy_replace_header_map_value(map, pointer(key), key.byteLength, p, length);
+}
+
+export function removeHeader(map: i32, p: usize, length: u32): void {
+  proxy_remove_header_map_value(map, p, length);
+}
+
+export function getBuffer(buffer: i32, start: u32, length: u32): bool {
+  return returned(proxy_get_buffer_bytes(buffer, start, length, outPointer, outSize));
+}
+
+/** A property; the parts of its path are separated by NUL. */
+export function getProperty(path: ArrayBuffer): bool {
+  return returned(proxy_get_property(pointer(path), path.byteLength, outPointer, outSize));
+}
+
+/** A value that all VMs share; false when there is none. Sets `cas`. */
+export function getShared(key: usize, keyLength: u32): bool {
+  const found = returned(proxy_get_shared_data(key, keyLength, outPointer, outSize, outCas));
+  cas = load<u32>(outCas);
+  return found;
+}
+
+/** Unconditional when `expected` is 0 or there is no such key yet, else only if nobody wrote since. */
+export function setShared(key: usize, keyLength: u32, p: usize, length: u32, expected: u32): bool {
+  return proxy_set_shared_data(key, keyLength, p, length, expected) == OK;
+}
+
+/** A statistic of Envoy's, by name; the same name gives the same statistic in every VM. */
+export function defineMetric(kind: i32, name: usize, nameLength: u32): u32 {
+  proxy_define_metric(kind, name, nameLength, outSize);
+  return load<u32>(outSize);
+}
+
+export function increment(metric: u32): void {
+  proxy_increment_metric(metric, 1);
+}
+
+/** A gauge's new value, or one observation of a histogram. */
+export function record(metric: u32, value: u64): void {
+  proxy_record_metric(metric, value);
+}
+
+export function setTickMs(period: u32): void {
+  proxy_set_tick_period_milliseconds(period);
+}
+
+/** Ends the stream here with `status`; `headers` are serialised as in getHeaders. */
+export function reply(status: u32, headers: usize, headersLength: u32, body: usize, bodyLength: u32): void {
+  proxy_send_local_response(status, 0, 0, body, bodyLength, headers, headersLength, NO_GRPC_STATUS);
+}

@@ -1,0 +1,219 @@
+// The plugin configuration: a small flat JSON object. One VM may serve several plugins, and an old
+// one drains while its successor serves, so each root context has a row of its own.
+
+import { INSPECTION_BYTES, POOL_NAME_BYTES_MAX, ROOTS_MAX } from "../src/wire/limits";
+import { equals, utf8 } from "./abi/text";
+
+export const ROLE_FILTER: u8 = 1;
+/** The control listener's: takes what the agent pushes. */
+export const ROLE_INGEST: u8 = 2;
+
+/** The configuration of one root context. */
+@unmanaged
+export class Config {
+  context: u32;
+  role: u8;
+  /** Until a snapshot has come: pass requests on unsteered instead of answering 503. */
+  failOpen: u8;
+  /** Tell clients the address that served them. */
+  servedHeader: u8;
+  ticking: u8;
+  inspectionBytes: u32;
+  /** Of the text behind the row; 0 = the only pool. */
+  defaultPoolLength: u32;
+  /** 0 = take one from the host. */
+  seed: u64;
+}
+
+const DEFAULT_POOL_AT: usize = 32;
+const ROW_BYTES: usize = DEFAULT_POOL_AT + POOL_NAME_BYTES_MAX;
+if (offsetof<Config>() > DEFAULT_POOL_AT) ERROR("Config must fit before the pool's name");
+
+const rows: usize = heap.alloc(ROW_BYTES * ROOTS_MAX);
+
+const roleKey = utf8("role");
+const failureModeKey = utf8("failureMode");
+const defaultPoolKey = utf8("defaultPool");
+const servedHeaderKey = utf8("servedHeader");
+const inspectionBytesKey = utf8("inspectionBytes");
+const seedKey = utf8("seed");
+const filterText = utf8("filter");
+const ingestText = utf8("ingest");
+const failOpenText = utf8("FailOpen");
+const failCloseText = utf8("FailClose");
+const trueText = utf8("true");
+const falseText = utf8("false");
+
+export function at(row: u32): Config {
+  return changetype<Config>(rows + <usize>row * ROW_BYTES);
+}
+
+export function defaultPool(config: Config): usize {
+  return changetype<usize>(config) + DEFAULT_POOL_AT;
+}
+
+export const NO_ROW: u32 = 0xffffffff;
+
+/** Row of a root context, or NO_ROW. */
+export function find(context: u32): u32 {
+  for (let row: u32 = 0; row < ROOTS_MAX; ++row) {
+    if (at(row).context == context) return row;
+  }
+  return NO_ROW;
+}
+
+/** Row for a new root context (ids begin at 1, so 0 marks a free row), or NO_ROW when all are taken. */
+export function open(context: u32): u32 {
+  const known = find(context);
+  const row = known == NO_ROW ? find(0) : known;
+  if (row == NO_ROW) return NO_ROW;
+  const config = at(row);
+  memory.fill(changetype<usize>(config), 0, ROW_BYTES);
+  config.context = context;
+  config.role = ROLE_FILTER;
+  config.servedHeader = 1;
+  config.inspectionBytes = INSPECTION_BYTES;
+  return row;
+}
+
+export function close(row: u32): void {
+  at(row).context = 0;
+}
+
+// ── Reading ──
+
+const blank: u32 = 0x20;
+let cursor: usize = 0;
+let stop: usize = 0;
+let tokenAt: usize = 0;
+let tokenLength: u32 = 0;
+let tokenIsText: bool = false;
+
+/** What is wrong with the configuration that `parse` refused. */
+export let problem: ArrayBuffer = utf8("");
+const notObject = utf8('expected a JSON object, such as {"role":"filter"}');
+const notMember = utf8('expected "name": value, with a plain text, number or boolean as the value');
+const unknownName = utf8(
+  "unknown name; expected role, failureMode, defaultPool, servedHeader, inspectionBytes or seed",
+);
+const badRole = utf8('role: expected "filter" or "ingest"');
+const badFailureMode = utf8('failureMode: expected "FailOpen" or "FailClose"');
+const badServedHeader = utf8("servedHeader: expected true or false");
+const badDefaultPool = utf8('defaultPool: expected "namespace/name"');
+const badInspectionBytes = utf8("inspectionBytes: expected a whole number from 1 to 524288");
+const badSeed = utf8("seed: expected a whole number below 2^53");
+
+function refuse(why: ArrayBuffer): bool {
+  problem = why;
+  return false;
+}
+
+function skipBlanks(): void {
+  while (cursor < stop && <u32>load<u8>(cursor) <= blank) ++cursor;
+}
+
+/** Takes the byte `c` if it comes next. */
+function takeByte(c: u8): bool {
+  skipBlanks();
+  if (cursor >= stop || load<u8>(cursor) != c) return false;
+  ++cursor;
+  return true;
+}
+
+/** Takes a text without escapes, or a bare word or number. */
+function takeToken(): bool {
+  tokenIsText = takeByte(0x22);
+  skipBlanks();
+  tokenAt = cursor;
+  while (cursor < stop && isTokenByte(load<u8>(cursor))) ++cursor;
+  tokenLength = <u32>(cursor - tokenAt);
+  return tokenIsText ? takeByte(0x22) : tokenLength > 0;
+}
+
+function isTokenByte(c: u8): bool {
+  if (c == 0x22 || c == 0x5c || c < 0x20) return false;
+  return tokenIsText || (c != 0x2c && c != 0x7d && c != 0x20);
+}
+
+function isToken(text: ArrayBuffer): bool {
+  return equals(tokenAt, tokenLength, text);
+}
+
+/** The token as a whole number of at most 16 digits; u64.MAX_VALUE when it is none. */
+function tokenNumber(): u64 {
+  if (tokenIsText || tokenLength == 0 || tokenLength > 16) return u64.MAX_VALUE;
+  let value: u64 = 0;
+  for (let i: u32 = 0; i < tokenLength; ++i) {
+    const c = load<u8>(tokenAt + i);
+    if (c < 0x30 || c > 0x39) return u64.MAX_VALUE;
+    value = value * 10 + (c - 0x30);
+  }
+  return value;
+}
+
+/** Reads the `length` bytes at `p` into a row. False: refused, `problem` says why. */
+export function parse(row: u32, p: usize, length: u32): bool {
+  cursor = p;
+  stop = p + length;
+  skipBlanks();
+  if (cursor == stop) return true; // no configuration: the defaults
+  if (!takeByte(0x7b)) return refuse(notObject);
+  if (!takeByte(0x7d)) {
+    do {
+      if (!parseMember(at(row))) return false;
+    } while (takeByte(0x2c));
+    if (!takeByte(0x7d)) return refuse(notMember);
+  }
+  skipBlanks();
+  return cursor == stop || refuse(notObject);
+}
+
+function parseMember(config: Config): bool {
+  if (!takeToken() || !tokenIsText) return refuse(notMember);
+  const name = tokenAt;
+  const nameLength = tokenLength;
+  if (!takeByte(0x3a) || !takeToken()) return refuse(notMember);
+  if (equals(name, nameLength, roleKey)) return setRole(config);
+  if (equals(name, nameLength, failureModeKey)) return setFailureMode(config);
+  if (equals(name, nameLength, defaultPoolKey)) return setDefaultPool(config);
+  if (equals(name, nameLength, servedHeaderKey)) return setServedHeader(config);
+  if (equals(name, nameLength, inspectionBytesKey)) return setInspectionBytes(config);
+  if (equals(name, nameLength, seedKey)) return setSeed(config);
+  return refuse(unknownName);
+}
+
+function setRole(config: Config): bool {
+  config.role = isToken(ingestText) ? ROLE_INGEST : ROLE_FILTER;
+  return isToken(ingestText) || isToken(filterText) || refuse(badRole);
+}
+
+function setFailureMode(config: Config): bool {
+  config.failOpen = isToken(failOpenText) ? 1 : 0;
+  return isToken(failOpenText) || isToken(failCloseText) || refuse(badFailureMode);
+}
+
+function setServedHeader(config: Config): bool {
+  config.servedHeader = isToken(trueText) ? 1 : 0;
+  return !tokenIsText && (isToken(trueText) || isToken(falseText)) ? true : refuse(badServedHeader);
+}
+
+function setDefaultPool(config: Config): bool {
+  if (!tokenIsText || tokenLength == 0 || tokenLength > POOL_NAME_BYTES_MAX) return refuse(badDefaultPool);
+  memory.copy(defaultPool(config), tokenAt, tokenLength);
+  config.defaultPoolLength = tokenLength;
+  return true;
+}
+
+function setInspectionBytes(config: Config): bool {
+  const value = tokenNumber();
+  if (value == 0 || value > INSPECTION_BYTES) return refuse(badInspectionBytes);
+  config.inspectionBytes = <u32>value;
+  return true;
+}
+
+function setSeed(config: Config): bool {
+  const value = tokenNumber();
+  if (value >= (<u64>1) << 53) return refuse(badSeed);
+  config.seed = value;
+  return true;
+}

@@ -1,0 +1,145 @@
+// What Envoy calls, and which station answers. Nothing is decided here.
+
+import { HEARTBEAT_MS } from "../src/wire/limits";
+import * as clock from "./abi/clock";
+import * as host from "./abi/host";
+import * as scratch from "./abi/scratch";
+import { CONTINUE, PLUGIN_CONFIGURATION, STOP_AND_BUFFER, STOP_ITERATION, STOP_NO_BUFFER } from "./abi/status";
+import { put, utf8 } from "./abi/text";
+import * as configs from "./config";
+import * as ingest from "./ingest/requests";
+import * as random from "./pick/random";
+import * as headers from "./request/1_headers";
+import * as body from "./request/2_body";
+import * as picker from "./request/5_pick";
+import { steer } from "./request/6_steer";
+import { finish } from "./response/finish";
+import * as response from "./response/headers";
+import * as lease from "./share/lease";
+import { beat } from "./share/sync";
+import * as stats from "./state/stats";
+import * as streams from "./state/streams";
+
+export function proxy_abi_version_0_2_1(): void {}
+
+/** Where the host puts what it returns. */
+export function proxy_on_memory_allocate(size: usize): usize {
+  return scratch.take(size);
+}
+
+export function proxy_on_context_create(context: u32, root: u32): void {
+  if (root == 0) configs.open(context);
+  else streams.open(context, configs.find(root));
+}
+
+const refusedConfiguration = utf8("pointsman: plugin configuration refused: ");
+const logLine = memory.data(256);
+
+export function proxy_on_configure(root: u32, size: u32): u32 {
+  scratch.reset();
+  const row = configs.find(root);
+  if (row == configs.NO_ROW) return 0;
+  const known = host.getBuffer(PLUGIN_CONFIGURATION, 0, size);
+  if (!configs.parse(row, host.data, known ? host.size : 0)) {
+    const end = put(put(logLine, refusedConfiguration), configs.problem);
+    host.logText(host.LOG_CRITICAL, logLine, <u32>(end - logLine));
+    return 0;
+  }
+  const config = configs.at(row);
+  random.seed(config.seed != 0 ? config.seed : clock.entropy());
+  lease.create();
+  if (config.role == configs.ROLE_FILTER) stats.defineNoPool();
+  return 1;
+}
+
+export function proxy_on_tick(root: u32): void {
+  scratch.reset();
+  beat(clock.monotonicNs());
+}
+
+export function proxy_on_request_headers(context: u32, count: u32, isEnd: u32): i32 {
+  scratch.reset();
+  const stream = streams.find(context);
+  if (streams.isNone(stream) || stream.root == configs.NO_ROW) return CONTINUE;
+  const config = configs.at(stream.root);
+  if (config.role == configs.ROLE_INGEST) return ingest.onHeaders(stream, isEnd != 0);
+  startTicking(config);
+  stream.body = headers.read();
+  if (stream.body == headers.OPAQUE) return decide(stream, config, STOP_ITERATION);
+  body.begin(stream);
+  if (isEnd == 0) {
+    stream.phase = streams.INSPECTING;
+    return STOP_ITERATION;
+  }
+  return readBody(stream, config, 0, true) == CONTINUE ? CONTINUE : STOP_ITERATION;
+}
+
+export function proxy_on_request_body(context: u32, size: u32, isEnd: u32): i32 {
+  const stream = streams.find(context);
+  if (streams.isNone(stream) || stream.root == configs.NO_ROW) return CONTINUE;
+  const config = configs.at(stream.root);
+  if (config.role == configs.ROLE_INGEST) {
+    scratch.reset();
+    return ingest.onBody(stream, size, isEnd != 0);
+  }
+  if (stream.phase != streams.INSPECTING) return stream.phase == streams.REPLIED ? STOP_NO_BUFFER : CONTINUE;
+  scratch.reset();
+  return readBody(stream, config, size, isEnd != 0);
+}
+
+export function proxy_on_request_trailers(context: u32, count: u32): i32 {
+  const stream = streams.find(context);
+  if (streams.isNone(stream) || stream.root == configs.NO_ROW) return CONTINUE;
+  const config = configs.at(stream.root);
+  scratch.reset();
+  if (config.role == configs.ROLE_INGEST) return ingest.onTrailers(stream);
+  if (stream.phase != streams.INSPECTING) return CONTINUE;
+  return readBody(stream, config, stream.scanned, true) == CONTINUE ? CONTINUE : STOP_ITERATION;
+}
+
+export function proxy_on_response_headers(context: u32, count: u32, isEnd: u32): i32 {
+  const stream = streams.find(context);
+  if (streams.isNone(stream) || stream.phase != streams.SENT) return CONTINUE;
+  scratch.reset();
+  response.read(stream, configs.at(stream.root));
+  return CONTINUE;
+}
+
+export function proxy_on_delete(context: u32): void {
+  scratch.reset();
+  const stream = streams.find(context);
+  if (!streams.isNone(stream)) {
+    finish(stream);
+    return;
+  }
+  const row = configs.find(context);
+  if (row != configs.NO_ROW) configs.close(row);
+}
+
+/** A worker shows that it lives once it serves: VMs on Envoy's main thread never do. */
+function startTicking(config: configs.Config): void {
+  if (config.ticking != 0) return;
+  config.ticking = 1;
+  host.setTickMs(HEARTBEAT_MS);
+}
+
+function readBody(stream: streams.Stream, config: configs.Config, size: u32, isEnd: bool): i32 {
+  const known = body.read(stream, config, size, isEnd);
+  if (known == body.UNDECIDED) return STOP_AND_BUFFER;
+  if (known == body.DECIDED) return decide(stream, config, STOP_NO_BUFFER);
+  stream.phase = streams.REPLIED;
+  picker.countRefused(config);
+  return STOP_NO_BUFFER;
+}
+
+/** Picks and steers. Answers CONTINUE, or `stop` when the request was answered here. */
+function decide(stream: streams.Stream, config: configs.Config, stop: i32): i32 {
+  const picked = picker.pick(stream, config);
+  if (picked == picker.REFUSED) {
+    stream.phase = streams.REPLIED;
+    return stop;
+  }
+  if (picked == picker.PICKED) steer();
+  stream.phase = streams.SENT;
+  return CONTINUE;
+}

@@ -1,0 +1,70 @@
+// Answers that this filter gives itself: always JSON, errors in OpenAI's shape.
+
+import { HEADER_DROPPED_REASON, REASON_NO_ENDPOINTS } from "../src/wire/names";
+import * as host from "./abi/host";
+import { put, utf8 } from "./abi/text";
+
+const body = memory.data(2048);
+const headers = memory.data(512);
+
+const jsonType = utf8("application/json");
+const bytesType = utf8("application/octet-stream");
+const contentType = utf8("content-type");
+const droppedReason = utf8(HEADER_DROPPED_REASON);
+export const noEndpointsReason = utf8(REASON_NO_ENDPOINTS);
+
+const beforeMessage = utf8('{"error":{"message":"');
+const beforeType = utf8('","type":"');
+const beforeCode = utf8('","param":null,"code":"');
+const afterCode = utf8('"}}');
+
+export const INVALID_REQUEST = utf8("invalid_request_error");
+export const NOT_FOUND_ERROR = utf8("not_found_error");
+export const UNAVAILABLE = utf8("service_unavailable_error");
+
+function putHeader(n: u32, to: usize, key: ArrayBuffer, value: ArrayBuffer): usize {
+  store<u32>(headers + 4 + n * 8, key.byteLength);
+  store<u32>(headers + 8 + n * 8, value.byteLength);
+  to = put(to, key);
+  store<u8>(to, 0);
+  to = put(to + 1, value);
+  store<u8>(to, 0);
+  return to + 1;
+}
+
+/** Serialises the headers, returns their length. `reason` may be null. */
+function writeHeaders(type: ArrayBuffer, reason: ArrayBuffer | null): u32 {
+  const count: u32 = reason === null ? 1 : 2;
+  store<u32>(headers, count);
+  let end = putHeader(0, headers + 4 + count * 8, contentType, type);
+  if (reason !== null) end = putHeader(1, end, droppedReason, reason);
+  return <u32>(end - headers);
+}
+
+/** Answers an error. The texts are ours, so they need no escaping. `reason`: what the request was dropped for, or null. */
+export function error(
+  status: u32,
+  type: ArrayBuffer,
+  code: ArrayBuffer,
+  message: ArrayBuffer,
+  reason: ArrayBuffer | null,
+): void {
+  let end = put(body, beforeMessage);
+  end = put(put(end, message), beforeType);
+  end = put(put(end, type), beforeCode);
+  end = put(put(end, code), afterCode);
+  const length = writeHeaders(jsonType, reason);
+  host.reply(status, headers, length, body, <u32>(end - body));
+}
+
+/** Answers JSON text. */
+export function json(status: u32, p: usize, length: u32): void {
+  const headersLength = writeHeaders(jsonType, null);
+  host.reply(status, headers, headersLength, p, length);
+}
+
+/** Answers bytes. */
+export function bytes(p: usize, length: u32): void {
+  const headersLength = writeHeaders(bytesType, null);
+  host.reply(200, headers, headersLength, p, length);
+}

@@ -1,0 +1,16 @@
+// The end of a stream, whatever it was: done, reset by either side, timed out, answered here.
+
+import { monotonicNs } from "../abi/clock";
+import { noteChange, syncIfDue } from "../share/sync";
+import * as endpoints from "../state/endpoints";
+import * as streams from "../state/streams";
+
+/** Called exactly once for each stream, when Envoy deletes its context. */
+export function finish(stream: streams.Stream): void {
+  const counted = stream.counted;
+  streams.close(stream);
+  if (counted == streams.NO_ENDPOINT) return;
+  --endpoints.at(counted).inFlight;
+  noteChange();
+  syncIfDue(monotonicNs());
+}

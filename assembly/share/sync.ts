@@ -1,0 +1,112 @@
+// Keeps a worker and its process in step: takes news of the agent and of other workers, tells its
+// own. Done when a request needs it and SYNC_NS have passed, and at each tick, so that its cost does
+// not grow with the load.
+
+import { HEARTBEAT_MS, SYNC_NS, WORKER_LOST_MS, WORKERS_MAX } from "../../src/wire/limits";
+import { KEY_METRICS, KEY_TOPOLOGY, KEY_VERSION } from "../../src/wire/names";
+import { data, getShared, LOG_WARN, logText, size } from "../abi/host";
+import { mark, release } from "../abi/scratch";
+import { pointer, put, putNumber, utf8 } from "../abi/text";
+import * as snapshot from "../state/snapshot";
+import * as stats from "../state/stats";
+import * as column from "./column";
+import * as lease from "./lease";
+
+const versionKey = utf8(KEY_VERSION);
+const topologyKey = utf8(KEY_TOPOLOGY);
+const metricsKey = utf8(KEY_METRICS);
+
+const LOST_NS: u64 = <u64>WORKER_LOST_MS * 1_000_000;
+const HEARTBEAT_NS: u64 = <u64>HEARTBEAT_MS * 1_000_000;
+
+let slot: u32 = lease.NO_SLOT;
+let generation: u64 = 0;
+let syncedNs: u64 = 0;
+/** Whether this worker knows something that its column does not say yet. */
+let untold: bool = false;
+/** Epoch and sequence last tried, so that a blob that cannot be read is read once. */
+let triedEpoch: u64 = 0;
+let triedSequence: u64 = 0;
+/** Of each slot: the generation found silent. It is looked at again at each tick, not at each request. */
+const silent: usize = heap.alloc(WORKERS_MAX * 8);
+
+const unreadTopology = utf8("pointsman: cannot read the topology of epoch ");
+const unreadMetrics = utf8("pointsman: cannot read the metrics of sequence ");
+const staysInForce = utf8("; what was in force stays so");
+const logLine = memory.data(160);
+
+/** Something changed that others should hear of: in flight, or a failure. */
+export function noteChange(): void {
+  untold = true;
+}
+
+/** Before a pick and after a change: in step to within SYNC_NS. */
+export function syncIfDue(nowNs: u64): void {
+  if (nowNs - syncedNs >= SYNC_NS || syncedNs == 0) sync(nowNs);
+}
+
+/** At each tick: hears, tells, and shows that this worker lives. */
+export function beat(nowNs: u64): void {
+  memory.fill(silent, 0, WORKERS_MAX * 8);
+  if (untold || nowNs - syncedNs >= HEARTBEAT_NS / 2) sync(nowNs);
+  stats.recordSnapshot(nowNs);
+}
+
+function sync(nowNs: u64): void {
+  syncedNs = nowNs;
+  const from = mark();
+  readSnapshot();
+  release(from);
+  hearOthers(nowNs);
+  release(from);
+  if (slot != lease.NO_SLOT) column.publish(slot, generation, nowNs);
+  untold = false;
+  stats.recordInFlight();
+}
+
+/** Reads a blob only when the version says that it is another one. */
+function readSnapshot(): void {
+  if (!getShared(pointer(versionKey), versionKey.byteLength) || size != 16) return;
+  const epoch = load<u64>(data);
+  const sequence = load<u64>(data, 8);
+  if (epoch != triedEpoch) {
+    triedEpoch = epoch;
+    triedSequence = 0;
+    if (getShared(pointer(topologyKey), topologyKey.byteLength)) {
+      if (snapshot.loadTopology(data, size)) stats.definePools();
+      else warn(unreadTopology, epoch);
+    }
+  }
+  if (sequence != triedSequence) {
+    triedSequence = sequence;
+    if (getShared(pointer(metricsKey), metricsKey.byteLength) && snapshot.loadMetrics(data, size) == snapshot.UNREAD) {
+      warn(unreadMetrics, sequence);
+    }
+  }
+}
+
+function warn(what: ArrayBuffer, number: u64): void {
+  const end = put(putNumber(put(logLine, what), number), staysInForce);
+  logText(LOG_WARN, logLine, <u32>(end - logLine));
+}
+
+function hearOthers(nowNs: u64): void {
+  let leases = lease.read();
+  if (leases == 0) return;
+  if (slot == lease.NO_SLOT || lease.generation(leases, slot) != generation) {
+    slot = lease.takeSlot(nowNs);
+    generation = lease.takenGeneration;
+    leases = lease.read();
+    if (leases == 0) return;
+  }
+  column.beginOthers();
+  for (let other: u32 = 0; other < WORKERS_MAX; ++other) {
+    const holder = lease.generation(leases, other);
+    if (holder == 0 || other == slot || load<u64>(silent + (other << 3)) == holder) continue;
+    const from = mark();
+    const told = column.read(other, holder);
+    if (told != 0 && column.isAlive(told, nowNs, LOST_NS)) column.addOther(told);
+    else store<u64>(silent + (other << 3), holder);
+    release(from);
+  }
+}

@@ -1,0 +1,98 @@
+// What must hold of a blob before a byte of its tables is read. Shared by ingest, which refuses a
+// blob with the reason, and by the filters, which keep what they have.
+
+import { ADDRESS_BYTES_MAX, ENDPOINTS_MAX, POOL_NAME_BYTES_MAX, POOLS_MAX } from "../../src/wire/limits";
+import {
+  E_ADDRESS_LENGTH,
+  E_ADDRESS_OFFSET,
+  ENDPOINT_BYTES,
+  FORMAT,
+  FORMAT_OLDEST,
+  H_FORMAT,
+  H_HEAP_LENGTH,
+  H_HEAP_OFFSET,
+  H_KIND,
+  H_LENGTH,
+  H_MAGIC,
+  H_POOL_COUNT,
+  H_POOLS_OFFSET,
+  H_ROW_COUNT,
+  H_ROWS_OFFSET,
+  HEADER_BYTES,
+  KIND_TOPOLOGY,
+  MAGIC,
+  METRICS_BYTES,
+  METRICS_BYTES_1,
+  P_FIRST_ROW,
+  P_NAME_LENGTH,
+  P_NAME_OFFSET,
+  P_ROW_COUNT,
+  POOL_BYTES,
+} from "../../src/wire/snapshot";
+
+export const GOOD = 0;
+export const TOO_SHORT = 1;
+export const BAD_MAGIC = 2;
+export const BAD_KIND = 3;
+export const BAD_LENGTH = 4;
+export const BAD_TABLE = 5;
+
+export function isReadable(p: usize): bool {
+  const format = <u32>load<u16>(p, H_FORMAT);
+  return format >= FORMAT_OLDEST && format <= FORMAT;
+}
+
+/** Bytes of a metrics row in the blob's format. */
+export function metricsRowBytes(p: usize): u32 {
+  return load<u16>(p, H_FORMAT) == 1 ? METRICS_BYTES_1 : METRICS_BYTES;
+}
+
+/** Whether `count` rows of `rowBytes` from `offset` lie inside the blob, 8-byte aligned. */
+function fits(offset: u32, count: u32, rowBytes: u32, length: u32): bool {
+  return (offset & 7) == 0 && offset >= HEADER_BYTES && <u64>offset + <u64>count * rowBytes <= <u64>length;
+}
+
+/** The first thing that is wrong with the `length` bytes at `p` as a blob of `kind`, or GOOD. */
+export function check(p: usize, length: u32, kind: u32): i32 {
+  if (length < HEADER_BYTES) return TOO_SHORT;
+  if (load<u32>(p, H_MAGIC) != MAGIC) return BAD_MAGIC;
+  if (load<u16>(p, H_KIND) != kind) return BAD_KIND;
+  if (load<u32>(p, H_LENGTH) != length) return BAD_LENGTH;
+  if (!isReadable(p)) return GOOD; // a later format may lay its tables out otherwise
+  return checkTables(p, length, kind) ? GOOD : BAD_TABLE;
+}
+
+function checkTables(p: usize, length: u32, kind: u32): bool {
+  const rows = load<u32>(p, H_ROW_COUNT);
+  if (rows > ENDPOINTS_MAX) return false;
+  const rowBytes = kind == KIND_TOPOLOGY ? ENDPOINT_BYTES : metricsRowBytes(p);
+  if (!fits(load<u32>(p, H_ROWS_OFFSET), rows, rowBytes, length)) return false;
+  if (kind != KIND_TOPOLOGY) return true;
+  const pools = load<u32>(p, H_POOL_COUNT);
+  const heapEnd = <u64>load<u32>(p, H_HEAP_OFFSET) + load<u32>(p, H_HEAP_LENGTH);
+  if (pools > POOLS_MAX || heapEnd > <u64>length) return false;
+  if (!fits(load<u32>(p, H_POOLS_OFFSET), pools, POOL_BYTES, length)) return false;
+  return checkPools(p, pools, rows) && checkEndpoints(p, rows);
+}
+
+function textFits(p: usize, offset: u32, length: u32, lengthMax: u32): bool {
+  return length <= lengthMax && <u64>offset + length <= <u64>load<u32>(p, H_HEAP_LENGTH);
+}
+
+function checkPools(p: usize, pools: u32, rows: u32): bool {
+  let row = p + load<u32>(p, H_POOLS_OFFSET);
+  for (let i: u32 = 0; i < pools; ++i, row += POOL_BYTES) {
+    if (!textFits(p, load<u32>(row, P_NAME_OFFSET), load<u32>(row, P_NAME_LENGTH), POOL_NAME_BYTES_MAX)) return false;
+    if (<u64>load<u32>(row, P_FIRST_ROW) + load<u32>(row, P_ROW_COUNT) > <u64>rows) return false;
+  }
+  return true;
+}
+
+function checkEndpoints(p: usize, rows: u32): bool {
+  let row = p + load<u32>(p, H_ROWS_OFFSET);
+  for (let i: u32 = 0; i < rows; ++i, row += ENDPOINT_BYTES) {
+    const length = load<u32>(row, E_ADDRESS_LENGTH);
+    if (length == 0 || !textFits(p, load<u32>(row, E_ADDRESS_OFFSET), length, ADDRESS_BYTES_MAX)) return false;
+  }
+  return true;
+}

@@ -1,0 +1,142 @@
+// Every live stream of this VM, by its context id. No objects: a slot in a table, found by hashing.
+
+import { DESTINATIONS_MAX, STREAMS_MAX } from "../../src/wire/limits";
+
+// Where a stream is on its path
+/** Nothing is known of it yet, or it passes through. */
+export const PASSING: u8 = 0;
+/** Headers are held; the body is being read. */
+export const INSPECTING: u8 = 1;
+/** On its way to an endpoint, or unsteered. */
+export const SENT: u8 = 2;
+/** Answered here. */
+export const REPLIED: u8 = 3;
+
+export const NO_ENDPOINT: u16 = 0xffff;
+
+/**
+ * One stream, 32 bytes. The endpoint ids are those of state/endpoints.ts; u16 because there are at
+ * most 2 × ENDPOINTS_MAX.
+ */
+@unmanaged
+export class Stream {
+  context: u32;
+  /** Index of the plugin configuration it runs under. */
+  root: u32;
+  phase: u8;
+  /** What the body is, as request/1_headers.ts tells it. */
+  body: u8;
+  destinationCount: u8;
+  reserved0: u8;
+  /** Endpoint on which this stream is counted as in flight. */
+  counted: u16;
+  destination0: u16;
+  destination1: u16;
+  destination2: u16;
+  /** Bytes of the body that the scanner has seen. */
+  scanned: u32;
+  /** Next slot of the free list. */
+  next: u32;
+  reserved1: u32;
+}
+
+const STREAM_BYTES: usize = 32;
+if (offsetof<Stream>() != STREAM_BYTES) ERROR("Stream must fill its slot");
+if (DESTINATIONS_MAX != 3) ERROR("Stream has a field per destination");
+
+const slots: usize = heap.alloc(STREAM_BYTES * STREAMS_MAX);
+
+// Open addressing: INDEX_SIZE cells of u32, 0 = empty, else slot + 1. Context ids count up, so their
+// low bits hardly collide. At most half full.
+const INDEX_SIZE: u32 = STREAMS_MAX * 2;
+const INDEX_MASK: u32 = INDEX_SIZE - 1;
+const index: usize = heap.alloc(INDEX_SIZE * 4);
+
+let touched: u32 = 0; // slots ever used: the others lie beyond
+let free: u32 = 0; // head of the list of given back slots, slot + 1; 0 = none
+
+export let live: u32 = 0;
+
+function entryAt(cell: u32): u32 {
+  return load<u32>(index + (cell << 2));
+}
+
+function cellOf(context: u32): u32 {
+  let cell = context & INDEX_MASK;
+  for (let entry = entryAt(cell); entry != 0 && at(entry - 1).context != context; entry = entryAt(cell)) {
+    cell = (cell + 1) & INDEX_MASK;
+  }
+  return cell;
+}
+
+/** The stream in a slot. */
+export function at(slot: u32): Stream {
+  return changetype<Stream>(slots + <usize>slot * STREAM_BYTES);
+}
+
+/** The slot's number, as `at` takes it: other tables have a row for each slot too. */
+export function slotOf(stream: Stream): u32 {
+  return <u32>((changetype<usize>(stream) - slots) / STREAM_BYTES);
+}
+
+/** The stream of a context, or null (0) when it has none: then it passes through. */
+export function find(context: u32): Stream {
+  const entry = entryAt(cellOf(context));
+  return entry == 0 ? changetype<Stream>(0) : at(entry - 1);
+}
+
+export function isNone(stream: Stream): bool {
+  return changetype<usize>(stream) == 0;
+}
+
+/** A fresh slot for a new context; null (0) when STREAMS_MAX are live. */
+export function open(context: u32, root: u32): Stream {
+  const cell = cellOf(context);
+  if (live >= STREAMS_MAX || entryAt(cell) != 0) return changetype<Stream>(0);
+  let slot: u32;
+  if (free != 0) {
+    slot = free - 1;
+    free = at(slot).next;
+  } else {
+    slot = touched++;
+  }
+  store<u32>(index + (cell << 2), slot + 1);
+  ++live;
+  const stream = at(slot);
+  memory.fill(changetype<usize>(stream), 0, STREAM_BYTES);
+  stream.context = context;
+  stream.root = root;
+  stream.counted = NO_ENDPOINT;
+  return stream;
+}
+
+/** Gives the slot of a context back. */
+export function close(stream: Stream): void {
+  let hole = cellOf(stream.context);
+  const slot = slotOf(stream);
+  stream.next = free;
+  free = slot + 1;
+  --live;
+  // Close the gap: move back each following entry whose own place is at or before the hole.
+  let cell = (hole + 1) & INDEX_MASK;
+  for (let entry = entryAt(cell); entry != 0; entry = entryAt(cell)) {
+    const home = at(entry - 1).context & INDEX_MASK;
+    if (((cell - home) & INDEX_MASK) >= ((cell - hole) & INDEX_MASK)) {
+      store<u32>(index + (hole << 2), entry);
+      hole = cell;
+    }
+    cell = (cell + 1) & INDEX_MASK;
+  }
+  store<u32>(index + (hole << 2), 0);
+}
+
+/** Id of the n-th destination of the stream's list, n < destinationCount. */
+export function destination(stream: Stream, n: u32): u16 {
+  return load<u16>(changetype<usize>(stream) + (n << 1), offsetof<Stream>("destination0"));
+}
+
+export function addDestination(stream: Stream, endpoint: u16): void {
+  const n = <usize>stream.destinationCount;
+  stream.destinationCount = <u8>(n + 1);
+  store<u16>(changetype<usize>(stream) + (n << 1), endpoint, offsetof<Stream>("destination0"));
+}
