@@ -60,7 +60,11 @@ export function proxy_on_tick(root: u32): void {
 export function proxy_on_request_headers(context: u32, count: u32, isEnd: u32): i32 {
   scratch.reset();
   const stream = streams.find(context);
-  if (streams.isNone(stream) || stream.root == configs.NO_ROW) return CONTINUE;
+  if (streams.isNone(stream) || stream.root == configs.NO_ROW) {
+    headers.read();
+    picker.countPassed();
+    return CONTINUE;
+  }
   const config = configs.at(stream.root);
   if (config.role == configs.ROLE_INGEST) return ingest.onHeaders(stream, isEnd != 0);
   startTicking(config);
@@ -94,7 +98,7 @@ export function proxy_on_request_trailers(context: u32, count: u32): i32 {
   scratch.reset();
   if (config.role == configs.ROLE_INGEST) return ingest.onTrailers(stream);
   if (stream.phase != streams.INSPECTING) return CONTINUE;
-  return readBody(stream, config, stream.scanned, true) == CONTINUE ? CONTINUE : STOP_ITERATION;
+  return readBody(stream, config, stream.received, true) == CONTINUE ? CONTINUE : STOP_ITERATION;
 }
 
 export function proxy_on_response_headers(context: u32, count: u32, isEnd: u32): i32 {

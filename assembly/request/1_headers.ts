@@ -10,11 +10,12 @@ import {
   HEADER_PREFILLER,
   HEADER_RETRY_GRPC_ON,
   HEADER_RETRY_ON,
+  HEADER_SERVED,
   HEADER_SUBSET,
 } from "../../src/wire/names";
 import * as host from "../abi/host";
 import { REQUEST_HEADERS } from "../abi/status";
-import { endsWith, equals, startsWithIgnoringCase, utf8 } from "../abi/text";
+import { endsWith, equals, pointer, startsWithIgnoringCase, utf8 } from "../abi/text";
 
 // What a body is
 /** Not read: another path or method, encoded, or of another type. */
@@ -36,6 +37,7 @@ const completions = utf8("/completions");
 
 const internal: StaticArray<ArrayBuffer> = [
   utf8(HEADER_DESTINATION),
+  utf8(HEADER_SERVED),
   utf8(HEADER_SUBSET),
   utf8(HEADER_PREFILLER),
   utf8(HEADER_ENCODERS),
@@ -67,7 +69,10 @@ export function read(): u8 {
   isUpgrade = false;
   isJson = true;
   isEncoded = false;
-  if (!host.getHeaders(REQUEST_HEADERS)) return OPAQUE;
+  if (!host.getHeaders(REQUEST_HEADERS)) {
+    removeAllInternal();
+    return OPAQUE;
+  }
   const pairs = host.data;
   const count = load<u32>(pairs);
   let key = pairs + 4 + ((<usize>count) << 3);
@@ -98,6 +103,13 @@ function header(key: usize, keyLength: u32, value: usize, valueLength: u32): voi
 function removeIfInternal(key: usize, keyLength: u32): void {
   for (let i = 0; i < internal.length; ++i) {
     if (equals(key, keyLength, internal[i])) host.removeHeader(REQUEST_HEADERS, key, keyLength);
+  }
+}
+
+/** Without a look: more headers than the scratch can hold. */
+function removeAllInternal(): void {
+  for (let i = 0; i < internal.length; ++i) {
+    host.removeHeader(REQUEST_HEADERS, pointer(internal[i]), internal[i].byteLength);
   }
 }
 

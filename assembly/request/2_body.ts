@@ -1,5 +1,8 @@
 // Second station: the body, as it arrives. Each byte is fetched from the host once and scanned; after
 // the inspection limit the request is decided by what was read, and the rest streams through.
+//
+// Envoy hands a body on in reads of 16 KiB, and a fetch costs about 1 µs whatever its size: so a piece
+// waits in Envoy's buffer until FETCH_BYTES are there or nothing more will be read.
 
 import { FETCH_BYTES } from "../../src/wire/limits";
 import * as host from "../abi/host";
@@ -28,19 +31,20 @@ const tooDeepMessage = utf8("The request body nests objects and arrays more than
 const modelMessage = utf8("The request body must have a member 'model' that is a string.");
 
 export function begin(stream: streams.Stream): void {
-  stream.scanned = 0;
+  stream.received = 0;
   scanner.begin(scanner.ofSlot(streams.slotOf(stream)));
 }
 
 /** `size` bytes of the body have come in all; `isEnd`: they are all there are. */
 export function read(stream: streams.Stream, config: Config, size: u32, isEnd: bool): i32 {
   const scan = scanner.ofSlot(streams.slotOf(stream));
+  stream.received = size;
   const until = min<u32>(size, config.inspectionBytes);
-  while (stream.scanned < until) {
+  const isLast = isEnd || size >= config.inspectionBytes;
+  while (scan.offset < until && (isLast || until - scan.offset >= FETCH_BYTES)) {
     const from = mark();
-    const wanted = min<u32>(until - stream.scanned, FETCH_BYTES);
-    if (!host.getBuffer(REQUEST_BODY, stream.scanned, wanted) || host.size == 0) return DECIDED;
-    stream.scanned += host.size;
+    const wanted = min<u32>(until - scan.offset, FETCH_BYTES);
+    if (!host.getBuffer(REQUEST_BODY, scan.offset, wanted) || host.size == 0) return DECIDED;
     const told = scanner.feed(scan, host.data, host.size);
     release(from);
     if (told != scanner.MORE) return refuseText(told);

@@ -112,7 +112,7 @@ export class Scan {
   places: i32;
   maxTokens: i32;
   maxCompletionTokens: i32;
-  /** Bytes of all pieces before the current one. */
+  /** Bytes fed so far, less those of the current piece while it is fed. */
   offset: u32;
   promptStart: u32;
   promptBytes: u32;

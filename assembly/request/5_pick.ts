@@ -59,6 +59,7 @@ export function pick(stream: streams.Stream, config: configs.Config): i32 {
   candidates.gather(snapshot.pool(pool), nowNs);
   if (candidates.count == 0) return withoutEndpoint(pool);
   choice.choose();
+  stream.topology = endpoints.topologies;
   for (let n: u32 = 0; n < choice.chosen; ++n) streams.addDestination(stream, <u16>choice.choice(n).id);
   stream.counted = streams.destination(stream, 0);
   endpoints.noteSent(endpoints.at(stream.counted), nowNs);
@@ -67,6 +68,13 @@ export function pick(stream: streams.Stream, config: configs.Config): i32 {
   stats.countOutcome(pool, candidates.anyFresh ? stats.SCORED : stats.DEGRADED);
   stats.recordPick(pool, monotonicNs() - nowNs);
   return PICKED;
+}
+
+/** A request that passes without a look: no slot is left for it. */
+export function countPassed(): void {
+  column.countRequest();
+  stats.countRequest(stats.NO_POOL);
+  stats.countOutcome(stats.NO_POOL, stats.UNSTEERED);
 }
 
 function withoutPool(config: configs.Config): i32 {

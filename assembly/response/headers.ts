@@ -57,12 +57,18 @@ function isFromEnvoy(): bool {
   return flags != 0;
 }
 
-/** Endpoints of the list before the one that answered were asked and failed. */
+/**
+ * Endpoints of the list before the one that answered were asked and failed. When another answered,
+ * only of the first is it known that it was asked.
+ */
 function failBefore(stream: streams.Stream, served: u32, nowNs: u64): void {
-  for (let n: u32 = 0; n < stream.destinationCount; ++n) {
-    const id = <u32>streams.destination(stream, n);
-    if (id == served) return;
-    endpoints.noteFailure(endpoints.at(id), nowNs);
+  let place: u32 = 0;
+  while (place < stream.destinationCount && <u32>streams.destination(stream, place) != served) ++place;
+  const asked: u32 = place == <u32>stream.destinationCount ? 1 : place;
+  for (let n: u32 = 0; n < asked; ++n) {
+    const endpoint = endpoints.at(streams.destination(stream, n));
+    if (endpoint.addressHash == 0 || endpoint.born > stream.topology) continue;
+    endpoints.noteFailure(endpoint, nowNs);
     noteChange();
   }
 }

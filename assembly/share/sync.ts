@@ -55,34 +55,37 @@ export function beat(nowNs: u64): void {
 function sync(nowNs: u64): void {
   syncedNs = nowNs;
   const from = mark();
-  readSnapshot();
+  const sequence = readTopology();
   release(from);
+  // Before the metrics: what was in flight at a scrape is what all workers had.
   hearOthers(nowNs);
+  release(from);
+  if (sequence != triedSequence) readMetrics(sequence);
   release(from);
   if (slot != lease.NO_SLOT) column.publish(slot, generation, nowNs);
   untold = false;
   stats.recordInFlight();
 }
 
-/** Reads a blob only when the version says that it is another one. */
-function readSnapshot(): void {
-  if (!getShared(pointer(versionKey), versionKey.byteLength) || size != 16) return;
+/** Reads the topology when the version says that it is another one. Answers the sequence of the metrics. */
+function readTopology(): u64 {
+  if (!getShared(pointer(versionKey), versionKey.byteLength) || size != 16) return triedSequence;
   const epoch = load<u64>(data);
   const sequence = load<u64>(data, 8);
-  if (epoch != triedEpoch) {
-    triedEpoch = epoch;
-    triedSequence = 0;
-    if (getShared(pointer(topologyKey), topologyKey.byteLength)) {
-      if (snapshot.loadTopology(data, size)) stats.definePools();
-      else warn(unreadTopology, epoch);
-    }
+  if (epoch == triedEpoch) return sequence;
+  triedEpoch = epoch;
+  triedSequence = 0;
+  if (getShared(pointer(topologyKey), topologyKey.byteLength)) {
+    if (snapshot.loadTopology(data, size)) stats.definePools();
+    else warn(unreadTopology, epoch);
   }
-  if (sequence != triedSequence) {
-    triedSequence = sequence;
-    if (getShared(pointer(metricsKey), metricsKey.byteLength) && snapshot.loadMetrics(data, size) == snapshot.UNREAD) {
-      warn(unreadMetrics, sequence);
-    }
-  }
+  return sequence;
+}
+
+function readMetrics(sequence: u64): void {
+  triedSequence = sequence;
+  if (!getShared(pointer(metricsKey), metricsKey.byteLength)) return;
+  if (snapshot.loadMetrics(data, size) == snapshot.UNREAD) warn(unreadMetrics, sequence);
 }
 
 function warn(what: ArrayBuffer, number: u64): void {

@@ -30,8 +30,9 @@ export class Endpoint {
   /** Number of the last scrape seen, and all requests in flight then: what came since is the difference. */
   scrape: u32;
   inFlightAtScrape: u32;
-  reserved0: u32;
-  reserved1: u32;
+  /** Value of `topologies` when this endpoint got its id. */
+  born: u32;
+  reserved: u32;
 }
 
 const ENDPOINT_BYTES: usize = 64;
@@ -39,6 +40,8 @@ if (offsetof<Endpoint>() != ENDPOINT_BYTES) ERROR("Endpoint must fill its entry"
 
 const entries: usize = heap.alloc(ENDPOINT_BYTES * IDS_MAX);
 let count: u32 = 0; // ids ever used
+/** Topologies seen so far. */
+export let topologies: u32 = 0;
 
 const INDEX_SIZE: u32 = IDS_MAX * 2;
 const INDEX_MASK: u32 = INDEX_SIZE - 1;
@@ -76,6 +79,7 @@ export function find(addressHash: u64): u32 {
  * rows of the new topology. Linear in the ids in use, done only when the topology changes.
  */
 export function beginTopology(): void {
+  ++topologies;
   memory.fill(index, 0, INDEX_SIZE * 2);
   for (let id: u32 = 0; id < count; ++id) {
     const endpoint = at(id);
@@ -100,6 +104,7 @@ export function addRow(addressHash: u64, row: u32): u32 {
   memory.fill(changetype<usize>(endpoint), 0, ENDPOINT_BYTES);
   endpoint.addressHash = addressHash;
   endpoint.row = row;
+  endpoint.born = topologies;
   store<u16>(index + (cell << 1), <u16>(id + 1));
   return id;
 }
@@ -119,7 +124,7 @@ export function endTopology(): void {
   for (let id: u32 = 0; id < count; ++id) {
     const endpoint = at(id);
     if (endpoint.row != NO_ROW || endpoint.inFlight != 0 || endpoint.addressHash == 0) continue;
-    endpoint.addressHash = 0;
+    memory.fill(changetype<usize>(endpoint), 0, ENDPOINT_BYTES);
     freed = true;
   }
   searchFrom = 0;

@@ -33,11 +33,12 @@ export class Stream {
   destination0: u16;
   destination1: u16;
   destination2: u16;
-  /** Bytes of the body that the scanner has seen. */
-  scanned: u32;
+  /** Bytes of the body that have come, while it is inspected. */
+  received: u32;
   /** Next slot of the free list. */
   next: u32;
-  reserved1: u32;
+  /** endpoints.topologies when it was picked for: an id taken by another endpoint since is told apart by it. */
+  topology: u32;
 }
 
 const STREAM_BYTES: usize = 32;
