@@ -314,17 +314,43 @@ function beginString(scan: Scan, p: usize, isName: bool): usize {
 
 function inString(scan: Scan, p: usize, end: usize): usize {
   if (scan.capture != NOWHERE) return captured(scan, p, end);
-  for (p = plainText(p, end); p < end; p = plainText(p, end)) {
-    const c = load<u8>(p);
-    if (c == 0x5c && p + 1 < end && isShortEscape(load<u8>(p + 1))) {
-      p += 2;
-      continue;
-    }
-    const wide = c >= 0x80 ? wideText(p, end) : p;
-    if (wide == p) return special(scan, p, c);
+  while (p < end) {
+    p = pastText(p, end);
+    if (p >= end) break;
+    const wide = load<u8>(p) >= 0x80 ? wideText(p, end) : p;
+    if (wide == p) return special(scan, p, load<u8>(p));
     p = wide;
   }
-  return end;
+  return p;
+}
+
+/**
+ * Past plain text and escapes of two bytes, 32 bytes at a time: each odd byte of a block is looked at,
+ * and the block is left only for one that is no such escape. The last odd byte may be a backslash whose
+ * second byte lies beyond the block, so a block is taken only when one byte more is there.
+ */
+function pastText(p: usize, end: usize): usize {
+  while (p + 32 < end) {
+    let odd = oddBytes(v128.load(p)) | (oddBytes(v128.load(p, 16)) << 16);
+    let next = p + 32;
+    while (odd != 0) {
+      const at = <u32>ctz(odd);
+      if (load<u8>(p + at) != 0x5c || !isShortEscape(load<u8>(p + at + 1))) return p + at;
+      odd &= ~((<u32>3) << at);
+      if (at == 31) ++next;
+    }
+    p = next;
+  }
+  return plainText(p, end);
+}
+
+/** A bit for each quote, backslash, control character and byte beyond ASCII. */
+function oddBytes(bytes: v128): u32 {
+  // Signed: a byte beyond ASCII is below 0, so one comparison finds it and the control characters.
+  const low = i8x16.lt_s(bytes, i8x16.splat(0x20));
+  const quote = i8x16.eq(bytes, i8x16.splat(0x22));
+  const backslash = i8x16.eq(bytes, i8x16.splat(0x5c));
+  return <u32>i8x16.bitmask(v128.or(low, v128.or(quote, backslash)));
 }
 
 /** Whether a backslash and `c` make an escape of two bytes: " \ / b f n r t. */
@@ -339,15 +365,9 @@ const ESCAPES: u32 = 1 | (1 << 6) | (1 << 10) | (1 << 18) | (1 << 22) | (1 << 24
 
 /** The first byte from `p` on that is a quote, a backslash, a control character or beyond ASCII. */
 function plainText(p: usize, end: usize): usize {
-  const quote = i8x16.splat(0x22);
-  const backslash = i8x16.splat(0x5c);
-  const space = i8x16.splat(0x20);
   while (p + 16 <= end) {
-    const bytes = v128.load(p);
-    // Signed: a byte beyond ASCII is below 0, so one comparison finds it and the control characters.
-    const odd = v128.or(i8x16.lt_s(bytes, space), v128.or(i8x16.eq(bytes, quote), i8x16.eq(bytes, backslash)));
-    const mask = i8x16.bitmask(odd);
-    if (mask != 0) return p + ctz(mask);
+    const odd = oddBytes(v128.load(p));
+    if (odd != 0) return p + <usize>ctz(odd);
     p += 16;
   }
   while (p < end) {
