@@ -89,8 +89,9 @@ export function defineMetric(kind: i32, name: usize, nameLength: u32): u32 {
   return load<u32>(outSize);
 }
 
-export function increment(metric: u32): void {
-  proxy_increment_metric(metric, 1);
+/** Adds to a counter. */
+export function add(metric: u32, count: u32): void {
+  proxy_increment_metric(metric, count);
 }
 
 /** A gauge's new value, or one observation of a histogram. */

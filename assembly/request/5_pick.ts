@@ -8,7 +8,7 @@ import * as candidates from "../pick/candidates";
 import * as choice from "../pick/choose";
 import * as reply from "../reply";
 import * as column from "../share/column";
-import { noteChange, syncIfDue } from "../share/sync";
+import { hearIfDue, tellIfDue } from "../share/sync";
 import * as endpoints from "../state/endpoints";
 import * as snapshot from "../state/snapshot";
 import * as stats from "../state/stats";
@@ -51,7 +51,7 @@ export function countRefused(config: configs.Config): void {
 /** Picks for a stream, or answers why not. */
 export function pick(stream: streams.Stream, config: configs.Config): i32 {
   const nowNs = monotonicNs();
-  syncIfDue(nowNs);
+  hearIfDue(nowNs);
   column.countRequest();
   const pool = poolOf(config);
   stats.countRequest(pool);
@@ -63,10 +63,10 @@ export function pick(stream: streams.Stream, config: configs.Config): i32 {
   for (let n: u32 = 0; n < choice.chosen; ++n) streams.addDestination(stream, <u16>choice.choice(n).id);
   stream.counted = streams.destination(stream, 0);
   endpoints.noteSent(endpoints.at(stream.counted), nowNs);
-  noteChange();
   column.countPick();
   stats.countOutcome(pool, candidates.anyFresh ? stats.SCORED : stats.DEGRADED);
   stats.recordPick(pool, monotonicNs() - nowNs);
+  tellIfDue(nowNs);
   return PICKED;
 }
 

@@ -1,7 +1,7 @@
 // The end of a stream, whatever it was: done, reset by either side, timed out, answered here.
 
 import { monotonicNs } from "../abi/clock";
-import { noteChange, syncIfDue } from "../share/sync";
+import { tellIfDue } from "../share/sync";
 import * as endpoints from "../state/endpoints";
 import * as streams from "../state/streams";
 
@@ -11,6 +11,5 @@ export function finish(stream: streams.Stream): void {
   streams.close(stream);
   if (counted == streams.NO_ENDPOINT) return;
   --endpoints.at(counted).inFlight;
-  noteChange();
-  syncIfDue(monotonicNs());
+  tellIfDue(monotonicNs());
 }

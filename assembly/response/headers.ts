@@ -6,7 +6,7 @@ import * as host from "../abi/host";
 import { RESPONSE_HEADERS } from "../abi/status";
 import { hash, utf8 } from "../abi/text";
 import { Config } from "../config";
-import { noteChange } from "../share/sync";
+import { tellIfDue } from "../share/sync";
 import * as endpoints from "../state/endpoints";
 import * as streams from "../state/streams";
 
@@ -16,10 +16,11 @@ const upstreamAddress = utf8("upstream\0address");
 const responseFlags = utf8("response\0flags");
 
 /**
- * Envoy's response flags that say that the last endpoint asked could not serve: connection failure,
- * connection termination, remote reset, timed-out request (source/common stream_info: bits 5, 6, 4, 2).
+ * Envoy's response flags that say that the last endpoint asked could not serve: connection failure (bit
+ * 5), connection termination (6), remote reset (4), timed-out request (2), its own 5xx with no retry
+ * left (15). Numbered as in Envoy's stream info.
  */
-const ENDPOINT_FAILED: u64 = (1 << 5) | (1 << 6) | (1 << 4) | (1 << 2);
+const ENDPOINT_FAILED: u64 = (1 << 5) | (1 << 6) | (1 << 4) | (1 << 2) | (1 << 15);
 
 export function read(stream: streams.Stream, config: Config): void {
   const isFailure = isServerError();
@@ -27,34 +28,26 @@ export function read(stream: streams.Stream, config: Config): void {
   const id = endpoints.find(hash(host.data, host.size));
   if (config.servedHeader != 0) host.setHeader(RESPONSE_HEADERS, servedHeader, host.data, host.size);
   if (stream.destinationCount == 0) return;
-  const nowNs = isFailure || id != stream.counted ? monotonicNs() : 0;
-  const isOwn = !isFailure || !isFromEnvoy();
+  if (!isFailure && id == stream.counted && endpoints.at(id).failures == 0) return;
+  const nowNs = monotonicNs();
   if (id != stream.counted) failBefore(stream, id, nowNs);
-  if (id == endpoints.NO_ID) return;
-  moveTo(stream, id);
-  const endpoint = endpoints.at(id);
-  if (isFailure && (isOwn || endpointFailed)) {
-    endpoints.noteFailure(endpoint, nowNs);
-    noteChange();
-  } else if (!isFailure && endpoint.failures != 0) {
-    endpoints.noteSuccess(endpoint);
-    noteChange();
+  if (id != endpoints.NO_ID) {
+    moveTo(stream, id);
+    if (!isFailure) endpoints.noteSuccess(endpoints.at(id));
+    else if (isEndpointsFault()) endpoints.noteFailure(endpoints.at(id), nowNs);
   }
+  tellIfDue(nowNs);
 }
 
 function isServerError(): bool {
   return host.getHeader(RESPONSE_HEADERS, statusHeader) && host.size == 3 && load<u8>(host.data) == 0x35;
 }
 
-let endpointFailed: bool = false;
-
-/** Whether Envoy itself made this answer; sets `endpointFailed`, whether it did so for the endpoint's failure. */
-function isFromEnvoy(): bool {
-  endpointFailed = false;
-  if (!host.getProperty(responseFlags) || host.size != 8) return false;
+/** Whether a 5xx is the endpoint's own, or Envoy's because the endpoint failed; not when Envoy had other reasons. */
+function isEndpointsFault(): bool {
+  if (!host.getProperty(responseFlags) || host.size != 8) return true;
   const flags = load<u64>(host.data);
-  endpointFailed = (flags & ENDPOINT_FAILED) != 0;
-  return flags != 0;
+  return flags == 0 || (flags & ENDPOINT_FAILED) != 0;
 }
 
 /**
@@ -69,7 +62,6 @@ function failBefore(stream: streams.Stream, served: u32, nowNs: u64): void {
     const endpoint = endpoints.at(streams.destination(stream, n));
     if (endpoint.addressHash == 0 || endpoint.born > stream.topology) continue;
     endpoints.noteFailure(endpoint, nowNs);
-    noteChange();
   }
 }
 
@@ -79,5 +71,4 @@ function moveTo(stream: streams.Stream, id: u32): void {
   if (stream.counted != streams.NO_ENDPOINT) --endpoints.at(stream.counted).inFlight;
   ++endpoints.at(id).inFlight;
   stream.counted = <u16>id;
-  noteChange();
 }

@@ -1,10 +1,10 @@
-// Keeps a worker and its process in step: takes news of the agent and of other workers, tells its
-// own. Done when a request needs it and SYNC_NS have passed, and at each tick, so that its cost does
-// not grow with the load.
+// Keeps a worker and its process in step: hears of the agent and of other workers before a pick, tells
+// its own after a change. Each at most once in SYNC_NS, and at each tick, so that the cost does not
+// grow with the load.
 
-import { HEARTBEAT_MS, SYNC_NS, WORKER_LOST_MS, WORKERS_MAX } from "../../src/wire/limits";
+import { CATCH_UP_MS, HEARTBEAT_MS, SYNC_NS, WORKER_LOST_MS, WORKERS_MAX } from "../../src/wire/limits";
 import { KEY_METRICS, KEY_TOPOLOGY, KEY_VERSION } from "../../src/wire/names";
-import { data, getShared, LOG_WARN, logText, size } from "../abi/host";
+import { data, getShared, LOG_WARN, logText, setTickMs, size } from "../abi/host";
 import { mark, release } from "../abi/scratch";
 import { pointer, put, putNumber, utf8 } from "../abi/text";
 import * as snapshot from "../state/snapshot";
@@ -17,13 +17,13 @@ const topologyKey = utf8(KEY_TOPOLOGY);
 const metricsKey = utf8(KEY_METRICS);
 
 const LOST_NS: u64 = <u64>WORKER_LOST_MS * 1_000_000;
-const HEARTBEAT_NS: u64 = <u64>HEARTBEAT_MS * 1_000_000;
 
 let slot: u32 = lease.NO_SLOT;
 let generation: u64 = 0;
-let syncedNs: u64 = 0;
-/** Whether this worker knows something that its column does not say yet. */
-let untold: bool = false;
+let heardNs: u64 = 0;
+let toldNs: u64 = 0;
+/** Whether the next tick comes after CATCH_UP_MS, because something was left untold. */
+let catchingUp: bool = false;
 /** Epoch and sequence last tried, so that a blob that cannot be read is read once. */
 let triedEpoch: u64 = 0;
 let triedSequence: u64 = 0;
@@ -35,25 +35,34 @@ const unreadMetrics = utf8("pointsman: cannot read the metrics of sequence ");
 const staysInForce = utf8("; what was in force stays so");
 const logLine = memory.data(160);
 
-/** Something changed that others should hear of: in flight, or a failure. */
-export function noteChange(): void {
-  untold = true;
+/** Before a pick: what others said is known to within SYNC_NS. */
+export function hearIfDue(nowNs: u64): void {
+  if (nowNs - heardNs >= SYNC_NS || heardNs == 0) hear(nowNs);
 }
 
-/** Before a pick and after a change: in step to within SYNC_NS. */
-export function syncIfDue(nowNs: u64): void {
-  if (nowNs - syncedNs >= SYNC_NS || syncedNs == 0) sync(nowNs);
+/** After something changed that others should know: in flight, or a failure. */
+export function tellIfDue(nowNs: u64): void {
+  if (nowNs - toldNs >= SYNC_NS) {
+    tell(nowNs);
+  } else if (!catchingUp) {
+    catchingUp = true;
+    setTickMs(CATCH_UP_MS);
+  }
 }
 
-/** At each tick: hears, tells, and shows that this worker lives. */
+/** At each tick: hears, tells what is left, and shows that this worker lives. */
 export function beat(nowNs: u64): void {
   memory.fill(silent, 0, WORKERS_MAX * 8);
-  if (untold || nowNs - syncedNs >= HEARTBEAT_NS / 2) sync(nowNs);
+  hear(nowNs);
+  tell(nowNs);
   stats.recordSnapshot(nowNs);
+  if (!catchingUp) return;
+  catchingUp = false;
+  setTickMs(HEARTBEAT_MS);
 }
 
-function sync(nowNs: u64): void {
-  syncedNs = nowNs;
+function hear(nowNs: u64): void {
+  heardNs = nowNs;
   const from = mark();
   const sequence = readTopology();
   release(from);
@@ -62,9 +71,12 @@ function sync(nowNs: u64): void {
   release(from);
   if (sequence != triedSequence) readMetrics(sequence);
   release(from);
+}
+
+function tell(nowNs: u64): void {
+  toldNs = nowNs;
   if (slot != lease.NO_SLOT) column.publish(slot, generation, nowNs);
-  untold = false;
-  stats.recordInFlight();
+  stats.tell();
 }
 
 /** Reads the topology when the version says that it is another one. Answers the sequence of the metrics. */

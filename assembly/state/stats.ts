@@ -1,6 +1,7 @@
 // The statistics of each pool in Envoy's own stats. A statistic defined from wasm is never freed, so
 // the set is fixed per pool and the number of pools ever seen by a VM is bounded. Envoy's
-// stats_config.stats_tags turns ".outcome.X" and ".pool.Y" of a name into labels.
+// stats_config.stats_tags turns ".outcome.X" and ".pool.Y" of a name into labels. Counts gather here and
+// are told at most once a millisecond: a host call for each would cost more than the counting.
 
 import { POOL_NAME_BYTES_MAX, POOLS_MAX } from "../../src/wire/limits";
 import {
@@ -11,7 +12,7 @@ import {
   STAT_SNAPSHOT_AGE_MS,
   STAT_SNAPSHOT_EPOCH,
 } from "../../src/wire/names";
-import { defineMetric, increment, record } from "../abi/host";
+import { add, defineMetric, record } from "../abi/host";
 import { COUNTER, GAUGE, HISTOGRAM } from "../abi/status";
 import { hash, put, utf8 } from "../abi/text";
 import * as endpoints from "./endpoints";
@@ -52,13 +53,22 @@ class PoolStats {
   outcome2: u32;
   outcome3: u32;
   outcome4: u32;
-  lastInFlight: u32;
-  reserved: u32;
+  /** What Envoy was last told is in flight. */
+  toldInFlight: u32;
+  /** Counted here and not yet told to Envoy. */
+  newRequests: u32;
+  newOutcome0: u32;
+  newOutcome1: u32;
+  newOutcome2: u32;
+  newOutcome3: u32;
+  newOutcome4: u32;
 }
 
 /** Entry 0 stands for requests that belong to no pool, and for pools beyond the bound. */
 const ENTRIES_MAX: u32 = POOLS_MAX * 4;
 const ENTRY_BYTES: usize = offsetof<PoolStats>();
+const OUTCOME_IDS = offsetof<PoolStats>("outcome0");
+const NEW_OUTCOMES = offsetof<PoolStats>("newOutcome0");
 const table: usize = heap.alloc(ENTRIES_MAX * <u32>ENTRY_BYTES);
 let used: u32 = 0;
 /** Of each pool of the topology: its entry. */
@@ -106,9 +116,9 @@ function defineEntry(pool: usize, poolLength: u32): u32 {
   stats.pickNs = define(HISTOGRAM, pickNsName, -1, pool, poolLength);
   stats.snapshotAge = define(GAUGE, snapshotAgeName, -1, pool, poolLength);
   stats.snapshotEpoch = define(GAUGE, snapshotEpochName, -1, pool, poolLength);
-  const outcomes = changetype<usize>(stats) + offsetof<PoolStats>("outcome0");
   for (let outcome = 0; outcome < OUTCOMES; ++outcome) {
-    store<u32>(outcomes + (outcome << 2), define(COUNTER, picksName, outcome, pool, poolLength));
+    const id = define(COUNTER, picksName, outcome, pool, poolLength);
+    store<u32>(changetype<usize>(stats) + (outcome << 2), id, OUTCOME_IDS);
   }
   return used++;
 }
@@ -127,19 +137,38 @@ export function definePools(): void {
 }
 
 export function countRequest(pool: u32): void {
-  increment(ofPool(pool).requests);
+  ++ofPool(pool).newRequests;
 }
 
 export function countOutcome(pool: u32, outcome: u32): void {
-  increment(load<u32>(changetype<usize>(ofPool(pool)) + (outcome << 2), offsetof<PoolStats>("outcome0")));
+  const count = changetype<usize>(ofPool(pool)) + (outcome << 2);
+  store<u32>(count, load<u32>(count, NEW_OUTCOMES) + 1, NEW_OUTCOMES);
 }
 
 export function recordPick(pool: u32, ns: u64): void {
   record(ofPool(pool).pickNs, ns);
 }
 
-/** Tells Envoy each pool's requests in flight, of all workers, where the number changed. */
-export function recordInFlight(): void {
+/** Tells Envoy what was counted since, and each pool's requests in flight, of all workers. */
+export function tell(): void {
+  for (let n: u32 = 0; n < used; ++n) tellCounts(entry(n));
+  tellInFlight();
+}
+
+function tellCounts(stats: PoolStats): void {
+  if (stats.newRequests == 0) return;
+  add(stats.requests, stats.newRequests);
+  stats.newRequests = 0;
+  for (let outcome = 0; outcome < OUTCOMES; ++outcome) {
+    const count = changetype<usize>(stats) + (outcome << 2);
+    const counted = load<u32>(count, NEW_OUTCOMES);
+    if (counted == 0) continue;
+    add(load<u32>(count, OUTCOME_IDS), counted);
+    store<u32>(count, 0, NEW_OUTCOMES);
+  }
+}
+
+function tellInFlight(): void {
   for (let n: u32 = 0; n < snapshot.poolCount; ++n) {
     const pool = snapshot.pool(n);
     let total: u32 = 0;
@@ -148,8 +177,8 @@ export function recordInFlight(): void {
       if (id != endpoints.NO_ID) total += endpoints.inFlight(endpoints.at(id));
     }
     const stats = ofPool(n);
-    if (stats.lastInFlight == total) continue;
-    stats.lastInFlight = total;
+    if (stats.toldInFlight == total) continue;
+    stats.toldInFlight = total;
     record(stats.inFlight, total);
   }
 }

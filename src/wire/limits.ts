@@ -50,6 +50,8 @@ export const SCRATCH_BYTES: u32 = 4_194_304;
 export const SYNC_NS: u32 = 1_000_000;
 /** How often an idle worker says that it is alive. */
 export const HEARTBEAT_MS: u32 = 250;
+/** What a worker could not tell at once, because it had just told something, it tells after this. */
+export const CATCH_UP_MS: u32 = 10;
 /** A worker silent for three heartbeats is gone: its in-flight counts no longer count. */
 export const WORKER_LOST_MS: u32 = 750;
 
