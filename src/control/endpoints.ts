@@ -1,0 +1,72 @@
+// Pools × ready pods × target ports. The order is fixed (pools by name, pods by name, ports ascending), so that the
+// same objects always give the same topology, byte for byte.
+
+import { ENDPOINTS_MAX, POOLS_MAX } from "../wire/limits.ts";
+import type { ConfigObject, Pod, Pool } from "./kinds/object.ts";
+
+export type Endpoint = {
+  /** `ip:port` or `[ip]:port`. Unique within its pool. */
+  readonly address: string;
+  readonly ip: string;
+  readonly port: number;
+  /** Name of the pod, in the namespace of the pool. */
+  readonly pod: string;
+};
+
+export type PoolEndpoints = { readonly pool: Pool; readonly endpoints: readonly Endpoint[] };
+
+/** `left` are sentences about what had to be left out. */
+export type Membership = { readonly pools: readonly PoolEndpoints[]; readonly left: readonly string[] };
+
+export function poolName(pool: Pick<Pool, "namespace" | "name">): string {
+  return `${pool.namespace}/${pool.name}`;
+}
+
+function byText(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+function isMember(pod: Pod, pool: Pool): boolean {
+  if (!pod.ready || pod.ip === undefined || pod.namespace !== pool.namespace) return false;
+  return Object.entries(pool.matchLabels).every(([name, value]) => pod.labels[name] === value);
+}
+
+function endpointsOf(pool: Pool, pods: readonly Pod[], left: string[]): Endpoint[] {
+  const byAddress = new Map<string, Endpoint>();
+  const ports = [...pool.targetPorts].sort((a, b) => a - b);
+  for (const pod of pods) {
+    if (!isMember(pod, pool)) continue;
+    const ip = pod.ip!;
+    for (const port of ports) {
+      if (pod.activePorts && !pod.activePorts.includes(port)) continue;
+      const address = ip.includes(":") ? `[${ip}]:${port}` : `${ip}:${port}`;
+      const other = byAddress.get(address);
+      if (other)
+        left.push(`pods ${other.pod} and ${pod.name} of pool ${poolName(pool)} share ${address}, the first counts`);
+      else byAddress.set(address, { address, ip, port, pod: pod.name });
+    }
+  }
+  return [...byAddress.values()];
+}
+
+/** Who belongs where. Over the limits of the wire the first pools and endpoints in order count. */
+export function membership(objects: readonly ConfigObject[]): Membership {
+  const left: string[] = [];
+  const pods = objects.filter((object) => object.kind === "Pod").sort((a, b) => byText(a.name, b.name));
+  const all = objects
+    .filter((object) => object.kind === "InferencePool")
+    .sort((a, b) => byText(poolName(a), poolName(b)));
+  if (all.length > POOLS_MAX) left.push(`${all.length} pools, only the first ${POOLS_MAX} by name count`);
+  let room = ENDPOINTS_MAX;
+  const pools = all.slice(0, POOLS_MAX).map((pool) => {
+    const found = endpointsOf(pool, pods, left);
+    if (found.length > room)
+      left.push(
+        `pool ${poolName(pool)} has ${found.length} endpoints, only ${room} fit in ${ENDPOINTS_MAX} of all pools`,
+      );
+    const endpoints = found.slice(0, room);
+    room -= endpoints.length;
+    return { pool, endpoints };
+  });
+  return { pools, left };
+}

@@ -1,0 +1,57 @@
+// InferencePool inference.networking.k8s.io/v1.
+
+import * as v from "valibot";
+import { TARGET_PORTS_MAX } from "../../wire/limits.ts";
+import type { Pool } from "./object.ts";
+import { type Converted, check, mapping, maybe, metadata, NAMESPACE_DEFAULT, portNumber, text } from "./schema.ts";
+
+const MATCH_LABELS_MAX = 64;
+const matchLabelsPhrase = `1 to ${MATCH_LABELS_MAX} labels that a pod must carry`;
+const portsPhrase = `a list of 1 to ${TARGET_PORTS_MAX} entries such as {number: 8000}, each number once`;
+
+const targetPorts = v.pipe(
+  v.array(mapping({ number: portNumber }), portsPhrase),
+  v.minLength(1, portsPhrase),
+  v.maxLength(TARGET_PORTS_MAX, portsPhrase),
+  v.check((ports) => new Set(ports.map((port) => port.number)).size === ports.length, portsPhrase),
+);
+
+const matchLabels = v.pipe(
+  v.record(text, text, matchLabelsPhrase),
+  v.minEntries(1, matchLabelsPhrase),
+  v.maxEntries(MATCH_LABELS_MAX, matchLabelsPhrase),
+);
+
+/** The picker is the filter itself, so of endpointPickerRef only the failure mode is read. */
+const endpointPickerRef = mapping({
+  failureMode: maybe(v.picklist(["FailOpen", "FailClose"], "FailOpen or FailClose")),
+});
+
+const schema = mapping({
+  metadata,
+  spec: mapping({
+    selector: mapping({ matchLabels }),
+    targetPorts,
+    appProtocol: maybe(v.picklist(["http", "kubernetes.io/h2c"], "http or kubernetes.io/h2c")),
+    endpointPickerRef: maybe(endpointPickerRef),
+  }),
+});
+
+/** Converts a parsed document. */
+export function inferencePoolV1(document: unknown): Converted<Pool> {
+  const checked = check(schema, document);
+  if (!checked.ok) return checked;
+  const { metadata: meta, spec } = checked.value;
+  return {
+    ok: true,
+    value: {
+      kind: "InferencePool",
+      namespace: meta.namespace ?? NAMESPACE_DEFAULT,
+      name: meta.name,
+      matchLabels: spec.selector.matchLabels,
+      targetPorts: spec.targetPorts.map((port) => port.number),
+      appProtocol: spec.appProtocol === "kubernetes.io/h2c" ? "h2c" : "http",
+      failureMode: spec.endpointPickerRef?.failureMode ?? "FailClose",
+    },
+  };
+}

@@ -1,0 +1,146 @@
+// The agent's own Prometheus metrics, and the gauges per endpoint that Envoy's statistics do not carry.
+
+import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import type { PushState } from "./push.ts";
+import type { EndpointView, PoolView } from "./snapshot.ts";
+
+/** What is looked up only when somebody reads the metrics. */
+export type MetricsSource = {
+  readonly view: () => readonly PoolView[];
+  readonly push: () => PushState;
+  readonly documents: () => { readonly wrong: number; readonly total: number };
+};
+
+const ENDPOINT_GAUGES: readonly (readonly [
+  name: string,
+  help: string,
+  value: (view: EndpointView) => number | null,
+])[] = [
+  ["waiting_requests", "Requests waiting, as last scraped", (view) => view.waiting],
+  ["running_requests", "Requests running, as last scraped", (view) => view.running],
+  ["kv_usage_ratio", "Share of KV blocks in use, as last scraped", (view) => view.kvUsage],
+  ["inflight_requests", "Requests that the proxy has in flight", (view) => view.inFlight],
+  ["metrics_age_seconds", "Time since the last successful scrape", (view) => seconds(view.metricsAgeMs)],
+];
+
+function seconds(ms: number | null): number | null {
+  return ms === null ? null : ms / 1000;
+}
+
+export class AgentMetrics {
+  readonly registry = new Registry();
+  readonly #scrapeSeconds: Histogram;
+  readonly #scraped: { inc(): void };
+  readonly #scrapeFailed: { inc(): void };
+  readonly #valueErrors: Counter;
+  readonly #pushes: Counter;
+  readonly #refused: Counter;
+
+  constructor(source: MetricsSource) {
+    const registers = [this.registry];
+    const scrapes = new Counter({
+      name: "pointsman_agent_scrapes_total",
+      help: "Scrapes of model servers",
+      labelNames: ["result"],
+      registers,
+    });
+    this.#scraped = scrapes.labels("ok");
+    this.#scrapeFailed = scrapes.labels("error");
+    this.#scrapeSeconds = new Histogram({
+      name: "pointsman_agent_scrape_seconds",
+      help: "Time from request to page read",
+      buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1],
+      registers,
+    });
+    this.#valueErrors = new Counter({
+      name: "pointsman_agent_metric_errors_total",
+      help: "Values on scraped pages that could not be used",
+      registers,
+    });
+    this.#pushes = new Counter({
+      name: "pointsman_agent_pushes_total",
+      help: "Blobs that the proxy took",
+      labelNames: ["blob"],
+      registers,
+    });
+    this.#refused = new Counter({
+      name: "pointsman_agent_pushes_refused_total",
+      help: "Blobs that the proxy refused, by its reason",
+      labelNames: ["blob", "code"],
+      registers,
+    });
+    registerState(this.registry, source);
+    registerEndpoints(this.registry, source);
+  }
+
+  scraped(ok: boolean, durationMs: number, valueErrors: number): void {
+    (ok ? this.#scraped : this.#scrapeFailed).inc();
+    this.#scrapeSeconds.observe(durationMs / 1000);
+    if (valueErrors > 0) this.#valueErrors.inc(valueErrors);
+  }
+
+  /** `refusal` is the proxy's code, undefined when it took the blob. */
+  pushed(blob: "topology" | "metrics", refusal: string | undefined): void {
+    if (refusal === undefined) this.#pushes.labels(blob).inc();
+    else this.#refused.labels(blob, refusal).inc();
+  }
+}
+
+function registerState(registry: Registry, source: MetricsSource): void {
+  const registers = [registry];
+  new Gauge({
+    name: "pointsman_agent_epoch",
+    help: "Topology epoch: sent last, applied by all workers",
+    labelNames: ["state"],
+    registers,
+    collect() {
+      const { sentEpoch, appliedEpoch } = source.push();
+      this.labels("sent").set(sentEpoch);
+      this.labels("applied").set(appliedEpoch);
+    },
+  });
+  new Gauge({
+    name: "pointsman_agent_ready",
+    help: "1 while the proxy holds a snapshot of this agent",
+    registers,
+    collect() {
+      this.set(source.push().notReady === undefined ? 1 : 0);
+    },
+  });
+  new Gauge({
+    name: "pointsman_agent_documents_wrong",
+    help: "Documents and files with an error at present",
+    registers,
+    collect() {
+      this.set(source.documents().wrong);
+    },
+  });
+  new Counter({
+    name: "pointsman_agent_document_errors_total",
+    help: "Errors found in documents and files",
+    registers,
+    collect() {
+      this.reset();
+      this.inc(source.documents().total);
+    },
+  });
+}
+
+function registerEndpoints(registry: Registry, source: MetricsSource): void {
+  for (const [name, help, value] of ENDPOINT_GAUGES) {
+    new Gauge({
+      name: `pointsman_endpoint_${name}`,
+      help,
+      labelNames: ["pool", "endpoint", "pod"],
+      registers: [registry],
+      collect() {
+        this.reset();
+        for (const pool of source.view())
+          for (const view of pool.endpoints) {
+            const number = value(view);
+            if (number !== null) this.labels(`${pool.namespace}/${pool.name}`, view.address, view.pod).set(number);
+          }
+      },
+    });
+  }
+}

@@ -1,0 +1,193 @@
+// One loop per endpoint: fetch its metrics page, read it, wait. Loops share nothing, so a slow endpoint delays no
+// other.
+
+import { Client } from "undici";
+import { VLLM } from "./engines.ts";
+import { type PageReader, pageReader, type Reading } from "./exposition.ts";
+
+/** A page of vLLM has 60 KB; ten times the adapters and ranks do not make it this large. */
+const PAGE_BYTES_MAX = 4_194_304;
+/** Of an idle endpoint, and of one that does not answer. */
+export const IDLE_INTERVAL_MS = 1_000;
+const TIMEOUT_MS = 1_000;
+/** Keeps the loops from falling into step: 10 % either way. */
+const JITTER = 0.1;
+
+const REQUEST = {
+  path: "/metrics",
+  method: "GET",
+  headers: { accept: "text/plain;version=0.0.4", "user-agent": "pointsman" },
+} as const;
+
+const readVllm: PageReader = pageReader(VLLM);
+
+export type ScrapeListener = {
+  /** `intervalMs` is the time until the next scrape of this endpoint, before jitter. */
+  readonly onReading: (reading: Reading, intervalMs: number, durationMs: number) => void;
+  readonly onFailure: (reason: string, durationMs: number) => void;
+};
+
+/** Scrapes `http://address/metrics` every `busyIntervalMs` while there is work, and less and less often when idle. */
+export class ScrapeLoop {
+  readonly #address: string;
+  readonly #busyIntervalMs: number;
+  readonly #listener: ScrapeListener;
+  #client: Client;
+  #timer: NodeJS.Timeout | undefined;
+  /** The scrape under way. An answer to any other is ignored. */
+  #current: Scrape | undefined;
+  #stopped = false;
+  #startedMs = 0;
+  #intervalMs: number;
+  #failing = false;
+  #inFlight = 0;
+  #workSeen = false;
+
+  constructor(address: string, busyIntervalMs: number, listener: ScrapeListener) {
+    this.#address = address;
+    this.#busyIntervalMs = busyIntervalMs;
+    this.#intervalMs = busyIntervalMs;
+    this.#listener = listener;
+    this.#client = this.#connect();
+    this.#timer = setTimeout(() => this.#scrape(), Math.random() * Math.min(busyIntervalMs, 50));
+  }
+
+  /** Whether the endpoint has work, ours or from elsewhere. */
+  get busy(): boolean {
+    return this.#inFlight > 0 || this.#workSeen;
+  }
+
+  /** How many requests of ours the endpoint has. The first ends an idle pause. */
+  setInFlight(count: number): void {
+    this.#inFlight = count;
+    if (count === 0 || this.#failing || this.#intervalMs <= this.#busyIntervalMs) return;
+    this.#intervalMs = this.#busyIntervalMs;
+    if (this.#current === undefined) this.#schedule();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    clearTimeout(this.#timer);
+    this.#current?.abandon();
+    this.#current = undefined;
+    await this.#client.destroy();
+  }
+
+  /** Time limits are ours (see Scrape): undici's are in steps of half a second. */
+  #connect(): Client {
+    return new Client(`http://${this.#address}`, { headersTimeout: 0, bodyTimeout: 0, pipelining: 1 });
+  }
+
+  #schedule(): void {
+    clearTimeout(this.#timer);
+    const spread = 1 + JITTER * (2 * Math.random() - 1);
+    const delayMs = this.#startedMs + this.#intervalMs * spread - performance.now();
+    this.#timer = setTimeout(() => this.#scrape(), Math.max(0, delayMs));
+  }
+
+  #scrape(): void {
+    this.#startedMs = performance.now();
+    const scrape = new Scrape((page, failure) => this.#finish(scrape, page, failure));
+    this.#current = scrape;
+    this.#client.dispatch(REQUEST, scrape);
+  }
+
+  #finish(scrape: Scrape, page: string | undefined, failure: string): void {
+    if (this.#stopped || scrape !== this.#current) return;
+    this.#current = undefined;
+    if (scrape.timedOut) {
+      this.#client.destroy().catch(() => {});
+      this.#client = this.#connect();
+    }
+    const reading = page === undefined ? undefined : readVllm(page);
+    if (reading === undefined) this.#failed(failure);
+    else if (!hasValues(reading))
+      this.#failed(reading.errors[0] ?? "the page has none of the metrics of a model server");
+    else this.#succeeded(reading);
+    this.#schedule();
+  }
+
+  #succeeded(reading: Reading): void {
+    this.#failing = false;
+    this.#workSeen = (reading.waiting ?? 0) > 0 || (reading.running ?? 0) > 0;
+    this.#intervalMs = this.busy ? this.#busyIntervalMs : Math.min(this.#intervalMs * 2, this.#idleIntervalMs);
+    this.#listener.onReading(reading, this.#intervalMs, performance.now() - this.#startedMs);
+  }
+
+  #failed(reason: string): void {
+    this.#intervalMs = this.#failing ? Math.min(this.#intervalMs * 2, this.#idleIntervalMs) : this.#busyIntervalMs;
+    this.#failing = true;
+    this.#workSeen = false;
+    this.#listener.onFailure(reason, performance.now() - this.#startedMs);
+  }
+
+  get #idleIntervalMs(): number {
+    return Math.max(IDLE_INTERVAL_MS, this.#busyIntervalMs);
+  }
+}
+
+function hasValues({ waiting, running, kvUsage }: Reading): boolean {
+  return waiting !== undefined || running !== undefined || kvUsage !== undefined;
+}
+
+type Controller = { abort(reason: Error): void };
+
+/** One request and its time limit. Calls `finish` once, with the page as latin1 text or with why there is none. */
+class Scrape {
+  readonly #finish: (page: string | undefined, failure: string) => void;
+  readonly #timer: NodeJS.Timeout;
+  #controller: Controller | undefined;
+  #chunks: Buffer[] = [];
+  #bytes = 0;
+  #status = 0;
+  #done = false;
+  timedOut = false;
+
+  constructor(finish: (page: string | undefined, failure: string) => void) {
+    this.#finish = finish;
+    this.#timer = setTimeout(() => {
+      this.timedOut = true;
+      this.#end(undefined, `no answer within ${TIMEOUT_MS} ms`);
+    }, TIMEOUT_MS);
+  }
+
+  abandon(): void {
+    this.#done = true;
+    clearTimeout(this.#timer);
+  }
+
+  onRequestStart(controller: Controller): void {
+    this.#controller = controller;
+  }
+
+  onResponseStart(_controller: Controller, status: number): void {
+    this.#status = status;
+  }
+
+  onResponseData(_controller: Controller, chunk: Buffer): void {
+    this.#bytes += chunk.length;
+    if (this.#bytes > PAGE_BYTES_MAX) {
+      this.#controller?.abort(new Error(`page is larger than ${PAGE_BYTES_MAX} bytes`));
+      return;
+    }
+    if (!this.#done) this.#chunks.push(chunk);
+  }
+
+  onResponseEnd(): void {
+    if (this.#status !== 200) this.#end(undefined, `answered ${this.#status}, expected 200`);
+    else {
+      const body = this.#chunks.length === 1 ? this.#chunks[0]! : Buffer.concat(this.#chunks);
+      this.#end(body.toString("latin1"), "");
+    }
+  }
+
+  onResponseError(_controller: Controller, error: Error): void {
+    this.#end(undefined, error.message);
+  }
+
+  #end(page: string | undefined, failure: string): void {
+    if (this.#done) return;
+    this.abandon();
+    this.#finish(page, failure);
+  }
+}

@@ -1,0 +1,54 @@
+// What of a file's new reading takes force, and what of its last good state stays.
+//
+// A broken document that says which object it is (kind, namespace, name) keeps that object as it was. One that does
+// not say it could be any of those that no other document of the file names: all of them stay until it can be read.
+// So nothing is removed because of a typing error.
+
+import type { ConfigObject } from "../kinds/object.ts";
+import type { DocumentState } from "./documents.ts";
+import type { Problem } from "./folder.ts";
+
+/** An object in force with the line where its document starts. */
+export type Held = { readonly object: ConfigObject; readonly line: number };
+
+type Broken = Extract<DocumentState, { status: "broken" }>;
+
+/** `previous` is what the file held before, by key. */
+export function takeOver(
+  file: string,
+  previous: ReadonlyMap<string, Held>,
+  documents: readonly DocumentState[],
+): { readonly held: ReadonlyMap<string, Held>; readonly problems: readonly Problem[] } {
+  const held = new Map<string, Held>();
+  const problems: Problem[] = [];
+  for (const document of documents) {
+    if (document.status !== "good") continue;
+    const { key, line, object } = document;
+    const first = held.get(key);
+    if (first === undefined) held.set(key, { object, line });
+    else
+      problems.push({
+        file,
+        line,
+        reason: `${key} is already defined in line ${first.line}, which counts`,
+        key,
+        kept: [],
+      });
+  }
+  const nameless: Broken[] = [];
+  for (const document of documents) {
+    if (document.status !== "broken") continue;
+    const { key, line, reason } = document;
+    const before = key === undefined ? undefined : previous.get(key);
+    if (key === undefined || (!document.certain && before === undefined)) {
+      nameless.push(document);
+      continue;
+    }
+    if (before && !held.has(key)) held.set(key, { object: before.object, line });
+    problems.push({ file, line, reason, key, kept: before ? [key] : [] });
+  }
+  const kept = nameless.length === 0 ? [] : [...previous.keys()].filter((key) => !held.has(key));
+  for (const key of kept) held.set(key, previous.get(key)!);
+  for (const { line, reason } of nameless) problems.push({ file, line, reason, key: undefined, kept });
+  return { held, problems };
+}

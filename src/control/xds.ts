@@ -1,0 +1,196 @@
+// Clusters, members and the route of bare Envoy, as files that Envoy watches. JSON, which is YAML. Each file is
+// replaced by rename, and only when its content changes. Under Envoy Gateway its own control plane does this.
+
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { crc32 } from "node:zlib";
+import { DESTINATIONS_MAX } from "../wire/limits.ts";
+import { CLUSTER_PREFIX, HEADER_DESTINATION, ROUTE_CONFIG } from "../wire/names.ts";
+import { type Endpoint, type PoolEndpoints, poolName } from "./endpoints.ts";
+import type { Pool } from "./kinds/object.ts";
+
+/** The largest body that is kept for a retry on another endpoint: a chat of some million tokens. */
+export const RETRY_BUFFER_BYTES = 33_554_432;
+/** No model server is as slow to accept. */
+const CONNECT_TIMEOUT = "2s";
+/** vLLM closes a connection that is idle for 5 s, without saying so before. */
+const UPSTREAM_IDLE_TIMEOUT = "4s";
+const CONNECTION_BUFFER_BYTES = 1_048_576;
+/** Thousands of streams at once are normal; what limits them is the model servers' queues. */
+const CIRCUIT_BREAKER_MAX = 1_000_000;
+/** A cluster that no file defines: its requests are answered 503. */
+const NO_CLUSTER = `${CLUSTER_PREFIX}none`;
+
+export type XdsOptions = {
+  readonly dir: string;
+  /** `namespace/name` of the pool that the route leads to; with only one pool, that one. */
+  readonly defaultPool: string | undefined;
+  readonly retryBufferBytes: number;
+};
+
+export function clusterName(pool: Pick<Pool, "namespace" | "name">): string {
+  return `${CLUSTER_PREFIX}${poolName(pool)}`;
+}
+
+/** A namespace has no dot, so no two pools share a file. */
+function membersFile(pool: Pool): string {
+  return `${pool.namespace}.${pool.name}.yaml`;
+}
+
+const TYPES = "type.googleapis.com/envoy";
+
+function loadBalancing(): object {
+  const leastRequest = {
+    name: "envoy.load_balancing_policies.least_request",
+    typed_config: { "@type": `${TYPES}.extensions.load_balancing_policies.least_request.v3.LeastRequest` },
+  };
+  const overrideHost = {
+    name: "envoy.load_balancing_policies.override_host",
+    typed_config: {
+      "@type": `${TYPES}.extensions.load_balancing_policies.override_host.v3.OverrideHost`,
+      override_host_sources: [{ header: HEADER_DESTINATION }],
+      fallback_policy: { policies: [{ typed_extension_config: leastRequest }] },
+    },
+  };
+  return { policies: [{ typed_extension_config: overrideHost }] };
+}
+
+function protocolOptions(pool: Pool): object {
+  const explicit = pool.appProtocol === "h2c" ? { http2_protocol_options: {} } : { http_protocol_options: {} };
+  return {
+    "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+      "@type": `${TYPES}.extensions.upstreams.http.v3.HttpProtocolOptions`,
+      common_http_protocol_options: { idle_timeout: UPSTREAM_IDLE_TIMEOUT },
+      explicit_http_config: explicit,
+    },
+  };
+}
+
+/** `membersDir` holds the file with the pool's members. */
+export function cluster(pool: Pool, membersDir: string): object {
+  const most = CIRCUIT_BREAKER_MAX;
+  return {
+    "@type": `${TYPES}.config.cluster.v3.Cluster`,
+    name: clusterName(pool),
+    type: "EDS",
+    eds_cluster_config: {
+      eds_config: {
+        resource_api_version: "V3",
+        path_config_source: { path: join(membersDir, membersFile(pool)), watched_directory: { path: membersDir } },
+      },
+    },
+    connect_timeout: CONNECT_TIMEOUT,
+    per_connection_buffer_limit_bytes: CONNECTION_BUFFER_BYTES,
+    load_balancing_policy: loadBalancing(),
+    circuit_breakers: {
+      thresholds: [{ max_connections: most, max_pending_requests: most, max_requests: most, max_retries: most }],
+    },
+    typed_extension_protocol_options: protocolOptions(pool),
+  };
+}
+
+export function members(pool: Pool, endpoints: readonly Endpoint[]): object {
+  const hosts = endpoints.map(({ ip, port }) => ({
+    endpoint: { address: { socket_address: { address: ip, port_value: port } } },
+  }));
+  return {
+    "@type": `${TYPES}.config.endpoint.v3.ClusterLoadAssignment`,
+    cluster_name: clusterName(pool),
+    endpoints: hosts.length === 0 ? [] : [{ lb_endpoints: hosts }],
+  };
+}
+
+/** Everything goes to one cluster. A try that fails goes on to the next endpoint of the filter's list. */
+export function routes(target: string, retryBufferBytes: number): object {
+  return {
+    "@type": `${TYPES}.config.route.v3.RouteConfiguration`,
+    name: ROUTE_CONFIG,
+    virtual_hosts: [
+      {
+        name: "all",
+        domains: ["*"],
+        routes: [
+          {
+            name: "inference",
+            match: { prefix: "/" },
+            request_body_buffer_limit: retryBufferBytes,
+            route: {
+              cluster: target,
+              timeout: "0s",
+              retry_policy: {
+                retry_on: "connect-failure,refused-stream,reset,retriable-status-codes",
+                retriable_status_codes: [503],
+                num_retries: DESTINATIONS_MAX - 1,
+                retry_back_off: { base_interval: "0.005s", max_interval: "0.05s" },
+              },
+            },
+          },
+        ],
+      },
+    ],
+  };
+}
+
+function response(resources: readonly object[]): string {
+  const version = crc32(JSON.stringify(resources)).toString(16);
+  return `${JSON.stringify({ version_info: version, resources }, undefined, 1)}\n`;
+}
+
+export class XdsFiles {
+  readonly #options: XdsOptions;
+  readonly #dir: string;
+  readonly #membersDir: string;
+  /** What each file holds, by path. Starts with what an earlier agent left. */
+  readonly #written = new Map<string, string>();
+
+  /** Makes the directories. Throws when that is not possible or they cannot be read. */
+  constructor(options: XdsOptions) {
+    this.#options = options;
+    this.#dir = resolve(options.dir);
+    this.#membersDir = join(this.#dir, "eds");
+    mkdirSync(this.#membersDir, { recursive: true });
+    for (const dir of [this.#dir, this.#membersDir])
+      for (const file of readdirSync(dir).filter((name) => name.endsWith(".yaml")))
+        this.#written.set(join(dir, file), readFileSync(join(dir, file), "utf8"));
+  }
+
+  /**
+   * Writes `pools` and their members; the route leads to a pool of `routed`. Members come before the clusters that
+   * need them, and clusters before the route. Throws when a file cannot be written.
+   */
+  write(pools: readonly PoolEndpoints[], routed: readonly PoolEndpoints[]): void {
+    const keep = new Set<string>();
+    for (const { pool, endpoints } of pools) {
+      const path = join(this.#membersDir, membersFile(pool));
+      keep.add(path);
+      this.#replace(path, response([members(pool, endpoints)]));
+    }
+    const clusters = pools.map(({ pool }) => cluster(pool, this.#membersDir));
+    this.#replace(join(this.#dir, "cds.yaml"), response(clusters));
+    const target = this.#target(routed);
+    this.#replace(join(this.#dir, "rds.yaml"), response([routes(target, this.#options.retryBufferBytes)]));
+    for (const path of this.#written.keys()) {
+      if (!path.startsWith(`${this.#membersDir}/`) || keep.has(path)) continue;
+      rmSync(path, { force: true });
+      this.#written.delete(path);
+    }
+  }
+
+  #target(pools: readonly PoolEndpoints[]): string {
+    const { defaultPool } = this.#options;
+    const chosen = defaultPool
+      ? pools.find(({ pool }) => poolName(pool) === defaultPool)
+      : pools.length === 1
+        ? pools[0]
+        : undefined;
+    return chosen ? clusterName(chosen.pool) : NO_CLUSTER;
+  }
+
+  #replace(path: string, content: string): void {
+    if (this.#written.get(path) === content) return;
+    const temporary = `${path}.new`;
+    writeFileSync(temporary, content);
+    renameSync(temporary, path);
+    this.#written.set(path, content);
+  }
+}

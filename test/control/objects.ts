@@ -1,0 +1,54 @@
+// Documents for tests.
+
+import type { Pool } from "../../src/control/kinds/object.ts";
+
+export function podYaml(
+  name: string,
+  ip: string,
+  more: { readonly ready?: boolean; readonly app?: string } = {},
+): string {
+  const { ready = true, app = "m" } = more;
+  return [
+    "apiVersion: v1",
+    "kind: Pod",
+    "metadata:",
+    `  name: ${name}`,
+    "  labels:",
+    `    app: ${app}`,
+    "status:",
+    `  podIP: ${ip}`,
+    "  conditions:",
+    "    - type: Ready",
+    `      status: "${ready ? "True" : "False"}"`,
+    "",
+  ].join("\n");
+}
+
+export function poolYaml(name: string, ports: readonly number[], app = "m"): string {
+  return [
+    "apiVersion: inference.networking.k8s.io/v1",
+    "kind: InferencePool",
+    "metadata:",
+    `  name: ${name}`,
+    "spec:",
+    "  selector:",
+    "    matchLabels:",
+    `      app: ${app}`,
+    "  targetPorts:",
+    ...ports.map((port) => `    - number: ${port}`),
+    "",
+  ].join("\n");
+}
+
+/** A pool in its internal form. */
+export function pool(name: string, appProtocol: Pool["appProtocol"] = "http"): Pool {
+  return {
+    kind: "InferencePool",
+    namespace: "default",
+    name,
+    matchLabels: { app: "m" },
+    targetPorts: [8000],
+    appProtocol,
+    failureMode: "FailClose",
+  };
+}

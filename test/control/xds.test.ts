@@ -1,0 +1,76 @@
+// Envoy's files.
+
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { parse } from "yaml";
+import { XdsFiles } from "../../src/control/xds.ts";
+import { pool } from "./objects.ts";
+import { temporaryDir } from "./until.ts";
+
+type Route = { readonly route: { readonly cluster: string } };
+
+function writing(defaultPool?: string) {
+  const dir = temporaryDir();
+  const files = new XdsFiles({ dir, defaultPool, retryBufferBytes: 1_000 });
+  const read = (file: string) => parse(readFileSync(join(dir, file), "utf8"));
+  const target = () => (read("rds.yaml").resources[0].virtual_hosts[0].routes[0] as Route).route.cluster;
+  return { dir, files, read, target };
+}
+
+const a = { pool: pool("a"), endpoints: [{ address: "[fd00::1]:80", ip: "fd00::1", port: 80, pod: "x" }] };
+const b = { pool: pool("b", "h2c"), endpoints: [] };
+
+describe("files for Envoy", () => {
+  test("a cluster per pool with its members, and the route to the only one", () => {
+    const { dir, files, read, target } = writing();
+    files.write([a], [a]);
+    expect(read("cds.yaml").resources).toMatchObject([
+      {
+        name: "pointsman/default/a",
+        eds_cluster_config: { eds_config: { path_config_source: { path: join(dir, "eds", "default.a.yaml") } } },
+      },
+    ]);
+    expect(read("eds/default.a.yaml").resources[0]).toMatchObject({
+      cluster_name: "pointsman/default/a",
+      endpoints: [
+        { lb_endpoints: [{ endpoint: { address: { socket_address: { address: "fd00::1", port_value: 80 } } } }] },
+      ],
+    });
+    expect(target()).toBe("pointsman/default/a");
+    expect(readdirSync(dir).sort()).toEqual(["cds.yaml", "eds", "rds.yaml"]);
+  });
+
+  test("with several pools only a named one is the target, and only while it exists", () => {
+    const several = writing();
+    several.files.write([a, b], [a, b]);
+    expect(several.target()).toBe("pointsman/none");
+    const named = writing("default/b");
+    named.files.write([a, b], [a, b]);
+    expect(named.target()).toBe("pointsman/default/b");
+    named.files.write([a, b], [a]);
+    expect(named.target()).toBe("pointsman/none");
+  });
+
+  test("a file is replaced only when its content changes, also by the next agent", () => {
+    const { dir, files } = writing();
+    files.write([a, b], [a, b]);
+    const stamps = () =>
+      ["cds.yaml", "rds.yaml", "eds/default.a.yaml", "eds/default.b.yaml"].map((file) => statSync(join(dir, file)).ino);
+    const before = stamps();
+    files.write([a, b], [a, b]);
+    new XdsFiles({ dir, defaultPool: undefined, retryBufferBytes: 1_000 }).write([a, b], [a, b]);
+    expect(stamps()).toEqual(before);
+    files.write([{ ...a, endpoints: [] }, b], [a, b]);
+    expect(stamps().map((stamp, i) => stamp === before[i])).toEqual([true, true, false, true]);
+  });
+
+  test("members of a pool that is gone are removed, also those an earlier agent wrote", () => {
+    const { dir, files } = writing();
+    files.write([a, b], [a, b]);
+    files.write([a], [a]);
+    expect(existsSync(join(dir, "eds", "default.b.yaml"))).toBe(false);
+    new XdsFiles({ dir, defaultPool: undefined, retryBufferBytes: 1_000 }).write([], []);
+    expect(readdirSync(join(dir, "eds"))).toEqual([]);
+  });
+});
