@@ -16,7 +16,7 @@ import { steer } from "./request/6_steer";
 import { finish } from "./response/finish";
 import * as response from "./response/headers";
 import * as lease from "./share/lease";
-import { beat } from "./share/sync";
+import { beat, forget } from "./share/sync";
 import * as stats from "./state/stats";
 import * as streams from "./state/streams";
 
@@ -54,7 +54,7 @@ export function proxy_on_configure(root: u32, size: u32): u32 {
 
 export function proxy_on_tick(root: u32): void {
   scratch.reset();
-  beat(clock.monotonicNs());
+  beat(clock.monotonicNs(), root);
 }
 
 export function proxy_on_request_headers(context: u32, count: u32, isEnd: u32): i32 {
@@ -117,7 +117,9 @@ export function proxy_on_delete(context: u32): void {
     return;
   }
   const row = configs.find(context);
-  if (row != configs.NO_ROW) configs.close(row);
+  if (row == configs.NO_ROW) return;
+  configs.close(row);
+  forget(context);
 }
 
 /** A worker shows that it lives once it serves: VMs on Envoy's main thread never do. */

@@ -11,6 +11,9 @@ const jsonType = utf8("application/json");
 const bytesType = utf8("application/octet-stream");
 const contentType = utf8("content-type");
 const droppedReason = utf8(HEADER_DROPPED_REASON);
+const retryAfter = utf8("retry-after");
+/** As long as Envoy asks for when a cluster has no members. */
+const oneSecond = utf8("1");
 export const noEndpointsReason = utf8(REASON_NO_ENDPOINTS);
 
 const beforeMessage = utf8('{"error":{"message":"');
@@ -32,28 +35,34 @@ function putHeader(n: u32, to: usize, key: ArrayBuffer, value: ArrayBuffer): usi
   return to + 1;
 }
 
-/** Serialises the headers, returns their length. `reason` may be null. */
-function writeHeaders(type: ArrayBuffer, reason: ArrayBuffer | null): u32 {
-  const count: u32 = reason === null ? 1 : 2;
+/** Serialises the headers, returns their length. `dropped`: why a request was dropped, or null. */
+function writeHeaders(type: ArrayBuffer, dropped: ArrayBuffer | null): u32 {
+  const count: u32 = dropped === null ? 1 : 3;
   store<u32>(headers, count);
   let end = putHeader(0, headers + 4 + count * 8, contentType, type);
-  if (reason !== null) end = putHeader(1, end, droppedReason, reason);
+  if (dropped !== null) {
+    end = putHeader(1, end, droppedReason, dropped);
+    end = putHeader(2, end, retryAfter, oneSecond);
+  }
   return <u32>(end - headers);
 }
 
-/** Answers an error. The texts are ours, so they need no escaping. `reason`: what the request was dropped for, or null. */
+/**
+ * Answers an error. The texts are ours, so they need no escaping. `dropped`: why a request was dropped
+ * that may be sent again in a second, or null.
+ */
 export function error(
   status: u32,
   type: ArrayBuffer,
   code: ArrayBuffer,
   message: ArrayBuffer,
-  reason: ArrayBuffer | null,
+  dropped: ArrayBuffer | null,
 ): void {
   let end = put(body, beforeMessage);
   end = put(put(end, message), beforeType);
   end = put(put(end, type), beforeCode);
   end = put(put(end, code), afterCode);
-  const length = writeHeaders(jsonType, reason);
+  const length = writeHeaders(jsonType, dropped);
   host.reply(status, headers, length, body, <u32>(end - body));
 }
 

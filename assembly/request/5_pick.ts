@@ -66,7 +66,7 @@ export function pick(stream: streams.Stream, config: configs.Config): i32 {
   column.countPick();
   stats.countOutcome(pool, candidates.anyFresh ? stats.SCORED : stats.DEGRADED);
   stats.recordPick(pool, monotonicNs() - nowNs);
-  tellIfDue(nowNs);
+  tellIfDue(nowNs, config.context);
   return PICKED;
 }
 

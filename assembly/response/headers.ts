@@ -36,7 +36,7 @@ export function read(stream: streams.Stream, config: Config): void {
     if (!isFailure) endpoints.noteSuccess(endpoints.at(id));
     else if (isEndpointsFault()) endpoints.noteFailure(endpoints.at(id), nowNs);
   }
-  tellIfDue(nowNs);
+  tellIfDue(nowNs, config.context);
 }
 
 function isServerError(): bool {

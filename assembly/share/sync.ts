@@ -22,8 +22,8 @@ let slot: u32 = lease.NO_SLOT;
 let generation: u64 = 0;
 let heardNs: u64 = 0;
 let toldNs: u64 = 0;
-/** Whether the next tick comes after CATCH_UP_MS, because something was left untold. */
-let catchingUp: bool = false;
+/** The root context whose next tick comes after CATCH_UP_MS, because something was left untold; 0 = none. */
+let catchingUp: u32 = 0;
 /** Epoch and sequence last tried, so that a blob that cannot be read is read once. */
 let triedEpoch: u64 = 0;
 let triedSequence: u64 = 0;
@@ -40,25 +40,30 @@ export function hearIfDue(nowNs: u64): void {
   if (nowNs - heardNs >= SYNC_NS || heardNs == 0) hear(nowNs);
 }
 
-/** After something changed that others should know: in flight, or a failure. */
-export function tellIfDue(nowNs: u64): void {
+/** After something changed that others should know, in flight or a failure, on a stream of `root`. */
+export function tellIfDue(nowNs: u64, root: u32): void {
   if (nowNs - toldNs >= SYNC_NS) {
     tell(nowNs);
-  } else if (!catchingUp) {
-    catchingUp = true;
+  } else if (catchingUp == 0) {
+    catchingUp = root;
     setTickMs(CATCH_UP_MS);
   }
 }
 
-/** At each tick: hears, tells what is left, and shows that this worker lives. */
-export function beat(nowNs: u64): void {
+/** At each tick of a root context: hears, tells what is left, and shows that this worker lives. */
+export function beat(nowNs: u64, root: u32): void {
   memory.fill(silent, 0, WORKERS_MAX * 8);
   hear(nowNs);
   tell(nowNs);
   stats.recordSnapshot(nowNs);
-  if (!catchingUp) return;
-  catchingUp = false;
+  if (catchingUp != root) return;
+  catchingUp = 0;
   setTickMs(HEARTBEAT_MS);
+}
+
+/** A root context is gone: its tick will not come. */
+export function forget(root: u32): void {
+  if (catchingUp == root) catchingUp = 0;
 }
 
 function hear(nowNs: u64): void {
