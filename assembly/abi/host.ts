@@ -17,8 +17,9 @@ import {
   proxy_set_shared_data,
   proxy_set_tick_period_milliseconds,
 } from "@gcoredev/proxy-wasm-sdk-as/assembly/imports";
+import { REPLY_DETAILS } from "../../src/wire/names";
 import { NO_GRPC_STATUS, OK } from "./status";
-import { pointer } from "./text";
+import { pointer, utf8 } from "./text";
 
 export const LOG_INFO = 2;
 export const LOG_WARN = 3;
@@ -103,7 +104,11 @@ export function setTickMs(period: u32): void {
   proxy_set_tick_period_milliseconds(period);
 }
 
+const replyDetails = utf8(REPLY_DETAILS);
+
 /** Ends the stream here with `status`; `headers` are serialised as in getHeaders. */
 export function reply(status: u32, headers: usize, headersLength: u32, body: usize, bodyLength: u32): void {
-  proxy_send_local_response(status, 0, 0, body, bodyLength, headers, headersLength, NO_GRPC_STATUS);
+  const details = pointer(replyDetails);
+  const length = replyDetails.byteLength;
+  proxy_send_local_response(status, details, length, body, bodyLength, headers, headersLength, NO_GRPC_STATUS);
 }

@@ -1,0 +1,23 @@
+# The sidecar: agent and command line as one file, and the filter for an Envoy to load.
+#
+#   docker build -t pointsman .
+#   docker run --read-only pointsman agent --objects /objects --socket /run/pointsman/control.sock
+#
+# Envoy takes /opt/pointsman/filter.wasm from here by an image volume, or from an init container:
+#   ["/nodejs/bin/node", "-e", "fs.copyFileSync('/opt/pointsman/filter.wasm', '/shared/filter.wasm')"]
+
+FROM node:24-slim AS build
+WORKDIR /src
+COPY package.json package-lock.json ./
+COPY scripts/install scripts/install
+RUN scripts/install
+COPY . .
+RUN scripts/image-steps /out
+
+FROM gcr.io/distroless/nodejs24-debian12:nonroot
+# As Envoy Gateway runs Envoy: the control socket is for its owner only.
+USER 65532:65532
+ENV NODE_ENV=production
+COPY --from=build /out/ /opt/pointsman/
+ENTRYPOINT ["/nodejs/bin/node", "/opt/pointsman/pointsman.mjs"]
+CMD ["--help"]

@@ -1,0 +1,48 @@
+// `pointsman agent`: the sidecar alone.
+
+import { jsonLog } from "../../control/log.ts";
+import { startAgent } from "../../control/main.ts";
+import { expectDefaultProfile } from "../default-profile.ts";
+import { ADDRESS, DIRECTORY, DURATION, FILE, PATH, POOL, SIZE } from "../flags.ts";
+import { agentLogLevel, LOG_LEVEL } from "../log-level.ts";
+import type { Runnable } from "../main.ts";
+import { toldToStop } from "../signals.ts";
+
+const flags = {
+  objects: { kind: DIRECTORY, required: true, help: "folder of Kubernetes YAML documents, watched" },
+  socket: { kind: PATH, required: true, help: "control socket of the Envoy to feed" },
+  config: { kind: FILE, help: "an EndpointPickerConfig document; only the default profile is accepted" },
+  agent: { kind: ADDRESS, help: "serves /healthz, /readyz, /metrics and /snapshot here (default 127.0.0.1:9910)" },
+  "scrape-interval": { kind: DURATION, help: "of endpoints with work from us; idle ones back off (default 50ms)" },
+  xds: { kind: PATH, help: "keeps clusters, members and routes for a bare Envoy in this folder" },
+  "default-pool": { kind: POOL, help: "the pool that the routes lead to (default: the only one)" },
+  "retry-buffer": { kind: SIZE, help: "largest body that can be sent again to the next endpoint (default 32MiB)" },
+  "log-level": { kind: LOG_LEVEL, help: "trace, debug, info, warning, error, critical or off (default info)" },
+} as const;
+
+export const command: Runnable<typeof flags> = {
+  name: "agent",
+  summary: "the sidecar alone: watches objects, scrapes endpoints, feeds the filter",
+  flags,
+  run: async (given) => {
+    expectDefaultProfile(given.config);
+    const stopping = toldToStop();
+    const level = agentLogLevel(given["log-level"] ?? "info");
+    const agent = await startAgent({
+      objectsDir: given.objects,
+      socketPath: given.socket,
+      listen: given.agent ?? { host: "127.0.0.1", port: 9910 },
+      scrapeIntervalMs: given["scrape-interval"] ?? 50,
+      log: level === undefined ? () => {} : jsonLog(level, (line) => process.stderr.write(line)),
+      ...(given.xds === undefined ? {} : { xdsDir: given.xds }),
+      ...(given["default-pool"] === undefined ? {} : { defaultPool: given["default-pool"] }),
+      ...(given["retry-buffer"] === undefined ? {} : { retryBufferBytes: given["retry-buffer"] }),
+    });
+    // `pointsman up` waits for this message.
+    process.send?.({ agent: agent.address });
+    await stopping;
+    await agent.stop();
+    if (process.connected) process.disconnect();
+    return 0;
+  },
+};

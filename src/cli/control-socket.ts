@@ -1,0 +1,44 @@
+// Questions to a live Envoy over its control socket; see docs/protocol.md.
+
+import { request } from "node:http";
+import type { Decoded } from "../control/decode.ts";
+import { decodeReport, type Report } from "../control/report.ts";
+import { PATH_REPORT } from "../wire/names.ts";
+
+const TIMEOUT_MS = 5_000;
+
+/** What the workers know. Rejects when nothing answers or the answer is no report. */
+export async function fetchReport(socketPath: string): Promise<Report> {
+  const report = await fetchDecoded(socketPath, PATH_REPORT, decodeReport);
+  if (report === undefined) throw new Error(`${socketPath}: GET ${PATH_REPORT} answered 404: no Pointsman behind it`);
+  return report;
+}
+
+/** A GET and its decoded answer; undefined for a 404. Rejects with a sentence in all other cases. */
+export async function fetchDecoded<T>(
+  socketPath: string,
+  path: string,
+  decode: (bytes: Buffer) => Decoded<T>,
+): Promise<T | undefined> {
+  const { status, body } = await get(socketPath, path);
+  if (status === 404) return undefined;
+  if (status !== 200) throw new Error(`${socketPath}: GET ${path} answered ${status}: ${body.toString().trim()}`);
+  const decoded = decode(body);
+  if (!decoded.ok) throw new Error(`${socketPath}: GET ${path}: ${decoded.error.message}`);
+  return decoded.value;
+}
+
+function get(socketPath: string, path: string): Promise<{ readonly status: number; readonly body: Buffer }> {
+  return new Promise((resolve, reject) => {
+    const call = request({ socketPath, path, agent: false, timeout: TIMEOUT_MS }, async (response) => {
+      try {
+        resolve({ status: response.statusCode ?? 0, body: Buffer.concat(await response.toArray()) });
+      } catch (error) {
+        reject(error);
+      }
+    });
+    call.on("timeout", () => call.destroy(new Error(`no answer within ${TIMEOUT_MS / 1_000} s`)));
+    call.on("error", (error) => reject(new Error(`${socketPath}: ${error.message}`)));
+    call.end();
+  });
+}

@@ -1,0 +1,50 @@
+// The flags that shape Envoy's configuration, common to `up` and `envoy-config`.
+
+import type { FilterConfig } from "../envoy/bootstrap.ts";
+import { BUFFER_BYTES, BUFFER_MARGIN_BYTES } from "../envoy/bootstrap.ts";
+import { INSPECTION_BYTES } from "../wire/limits.ts";
+import { choice, type FlagValues, PATH, POOL, SIZE, SWITCH, UsageError, whole } from "./flags.ts";
+import { type Present, present } from "./present.ts";
+
+export const filterFlags = {
+  "default-pool": { kind: POOL, help: "the pool that requests go to (default: the only one)" },
+  "failure-mode": { kind: choice("FailClose", "FailOpen"), help: "before the first snapshot (default FailClose: 503)" },
+  "no-served-header": { kind: SWITCH, help: "responses do not name the endpoint that served them" },
+  "inspection-limit": { kind: SIZE, help: "how much of a body is read before the decision (default 512KiB)" },
+  seed: { kind: whole(0, 2 ** 32 - 1), help: "makes the random breaking of ties repeatable" },
+  filter: { kind: PATH, help: "the compiled filter (default build/filter.wasm)" },
+  buffer: { kind: SIZE, help: "what a connection may hold during inspection (default 1MiB)" },
+  "access-log": { kind: PATH, help: "Envoy's access log, /dev/stdout for instance (default none)" },
+} as const;
+
+export interface EnvoyShape {
+  readonly filter: FilterConfig;
+  readonly filterPath: string;
+  readonly bufferBytes: number;
+  readonly accessLogPath: string;
+}
+
+/** The flags as options of `bootstrap`; what was not given is absent. */
+export function envoyShape(command: string, given: FlagValues<typeof filterFlags>): Present<EnvoyShape> {
+  const inspectionBytes = given["inspection-limit"] ?? INSPECTION_BYTES;
+  const bufferBytes = given.buffer ?? BUFFER_BYTES;
+  if (bufferBytes < inspectionBytes + BUFFER_MARGIN_BYTES) {
+    const least = inspectionBytes + BUFFER_MARGIN_BYTES;
+    throw new UsageError(
+      `pointsman ${command}: --buffer ${bufferBytes}: expected at least ${least} bytes, the inspection limit of ` +
+        `${inspectionBytes} and ${BUFFER_MARGIN_BYTES} to spare, or Envoy would answer 413`,
+    );
+  }
+  return present({
+    filterPath: given.filter,
+    bufferBytes: given.buffer,
+    accessLogPath: given["access-log"],
+    filter: present({
+      failureMode: given["failure-mode"],
+      defaultPool: given["default-pool"],
+      servedHeader: given["no-served-header"] ? false : undefined,
+      inspectionBytes: given["inspection-limit"],
+      seed: given.seed,
+    }),
+  });
+}

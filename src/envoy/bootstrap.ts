@@ -1,0 +1,221 @@
+// The Envoy bootstrap as code: the public listener with the filter, the control listener with the
+// same module in its ingest role, and clusters and routes that the agent keeps current in files.
+
+import { join } from "node:path";
+import { INSPECTION_BYTES, SNAPSHOT_BYTES_MAX } from "../wire/limits.ts";
+import { ROUTE_CONFIG, VM_ID } from "../wire/names.ts";
+import type { Address } from "./address.ts";
+import { localReplies } from "./local-replies.ts";
+import { HISTOGRAM_BUCKETS, STATS_TAGS } from "./stats.ts";
+
+/** The filter's own settings, as it reads them from its plugin configuration. */
+export interface FilterConfig {
+  /** Before the first snapshot: 503 (FailClose) or unsteered (FailOpen). Later each pool's own counts. */
+  readonly failureMode?: "FailClose" | "FailOpen";
+  /** "namespace/name"; without it the only pool there is. */
+  readonly defaultPool?: string;
+  /** Whether responses name the endpoint that served them. */
+  readonly servedHeader?: boolean;
+  readonly inspectionBytes?: number;
+  /** Makes the random breaking of ties repeatable. */
+  readonly seed?: number;
+}
+
+export interface BootstrapOptions {
+  readonly listen: Address;
+  readonly admin: Address;
+  /** The control listener's socket. */
+  readonly socketPath: string;
+  /** Folder of cds.yaml, rds.yaml and eds/, written by the agent. */
+  readonly xdsDir: string;
+  /** The compiled filter. */
+  readonly filterPath: string;
+  readonly filter?: FilterConfig;
+  /** What a connection may hold while the filter inspects; at least inspectionBytes and a margin. */
+  readonly bufferBytes?: number;
+  /** File for Envoy's access log, "/dev/stdout" included. None without it. */
+  readonly accessLogPath?: string;
+}
+
+/** A megabyte holds the inspected part of a body and what the socket delivers beyond it. */
+export const BUFFER_BYTES = 1_048_576;
+/** What one read of the socket may add to a body that is just below the inspection limit, and headers. */
+export const BUFFER_MARGIN_BYTES = 131_072;
+/** Twice the largest snapshot: Envoy answers 413 by itself when a held body fills the buffer. */
+const CONTROL_BUFFER_BYTES = 2 * SNAPSHOT_BYTES_MAX;
+/** A model may think for minutes before its first byte; a stream silent for an hour is dead. */
+const STREAM_IDLE_TIMEOUT = "3600s";
+const CONTROL_TIMEOUT = "10s";
+/** Streams on one HTTP/2 connection: a gateway in front may send all it has over one. */
+const CONCURRENT_STREAMS = 10_000;
+/** Envoy warns when nothing bounds this; files and memory run out far above it. */
+const CONNECTIONS_MAX = 100_000;
+
+/** The bootstrap as a plain object, ready to be printed as YAML or JSON. */
+export function bootstrap(options: BootstrapOptions): object {
+  return {
+    node: { id: "pointsman", cluster: "pointsman" },
+    admin: { address: socketAddress(options.admin) },
+    static_resources: { listeners: [mainListener(options), controlListener(options)] },
+    dynamic_resources: { cds_config: watchedFile(options.xdsDir, "cds.yaml") },
+    stats_config: { stats_tags: STATS_TAGS, histogram_bucket_settings: HISTOGRAM_BUCKETS },
+    overload_manager: {
+      resource_monitors: [
+        {
+          name: "envoy.resource_monitors.global_downstream_max_connections",
+          typed_config: {
+            "@type":
+              "type.googleapis.com/envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
+            max_active_downstream_connections: CONNECTIONS_MAX,
+          },
+        },
+      ],
+    },
+  };
+}
+
+/** The plugin configuration of the filter role, with every default written out. */
+function filterConfig(filter: FilterConfig = {}): object {
+  return {
+    role: "filter",
+    failureMode: filter.failureMode ?? "FailClose",
+    servedHeader: filter.servedHeader ?? true,
+    inspectionBytes: filter.inspectionBytes ?? INSPECTION_BYTES,
+    ...(filter.defaultPool === undefined ? {} : { defaultPool: filter.defaultPool }),
+    ...(filter.seed === undefined ? {} : { seed: filter.seed }),
+  };
+}
+
+function mainListener(options: BootstrapOptions): object {
+  return {
+    name: "main",
+    address: socketAddress(options.listen),
+    per_connection_buffer_limit_bytes: options.bufferBytes ?? BUFFER_BYTES,
+    filter_chains: [{ filters: [connectionManager(mainConnections(options))] }],
+  };
+}
+
+function mainConnections(options: BootstrapOptions): object {
+  return {
+    stat_prefix: "main",
+    codec_type: "AUTO",
+    // Clients are strangers: Envoy drops the x-envoy-* headers by which they could set retries and timeouts.
+    use_remote_address: true,
+    stream_idle_timeout: STREAM_IDLE_TIMEOUT,
+    request_timeout: "0s",
+    upgrade_configs: [{ upgrade_type: "websocket" }],
+    http2_protocol_options: {
+      max_concurrent_streams: CONCURRENT_STREAMS,
+      initial_stream_window_size: 262_144,
+      initial_connection_window_size: 1_048_576,
+    },
+    rds: { route_config_name: ROUTE_CONFIG, config_source: watchedFile(options.xdsDir, "rds.yaml") },
+    local_reply_config: localReplies(),
+    ...(options.accessLogPath === undefined ? {} : { access_log: [accessLog(options.accessLogPath)] }),
+    http_filters: [wasmFilter(options.filterPath, "filter", filterConfig(options.filter)), routerFilter()],
+  };
+}
+
+function controlListener(options: BootstrapOptions): object {
+  return {
+    name: "control",
+    // Only the owner may connect: the socket is the whole authentication.
+    address: { pipe: { path: options.socketPath, mode: 0o600 } },
+    per_connection_buffer_limit_bytes: CONTROL_BUFFER_BYTES,
+    filter_chains: [
+      {
+        filters: [
+          connectionManager({
+            stat_prefix: "control",
+            codec_type: "HTTP1",
+            request_timeout: CONTROL_TIMEOUT,
+            route_config: {
+              name: "control",
+              virtual_hosts: [
+                {
+                  name: "control",
+                  domains: ["*"],
+                  // Ingest answers by itself; what reaches the router is nothing it knows.
+                  routes: [{ match: { prefix: "/" }, direct_response: { status: 404 } }],
+                },
+              ],
+            },
+            http_filters: [wasmFilter(options.filterPath, "ingest", { role: "ingest" }), routerFilter()],
+          }),
+        ],
+      },
+    ],
+  };
+}
+
+/**
+ * The module in one of its roles. A vm_config.configuration of its own gives a role VMs of its own
+ * (no shared globals, no shared traps); the common vm_id makes both see the same shared data.
+ */
+function wasmFilter(filterPath: string, role: "filter" | "ingest", config: object): object {
+  return {
+    name: "pointsman",
+    typed_config: {
+      "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
+      config: {
+        name: `pointsman-${role}`,
+        root_id: role,
+        // Without it a held header stops the body too, and the request hangs.
+        allow_on_headers_stop_iteration: true,
+        failure_policy: "FAIL_RELOAD",
+        // Not below 1 ms: Envoy divides by it.
+        reload_config: { backoff: { base_interval: "0.050s", max_interval: "0.500s" } },
+        vm_config: {
+          vm_id: VM_ID,
+          runtime: "envoy.wasm.runtime.v8",
+          code: { local: { filename: filterPath } },
+          ...(role === "ingest" ? { configuration: stringValue("ingest") } : {}),
+        },
+        configuration: stringValue(JSON.stringify(config)),
+      },
+    },
+  };
+}
+
+function stringValue(value: string): object {
+  return { "@type": "type.googleapis.com/google.protobuf.StringValue", value };
+}
+
+function routerFilter(): object {
+  return {
+    name: "envoy.filters.http.router",
+    typed_config: { "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router" },
+  };
+}
+
+function connectionManager(config: object): object {
+  const type = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
+  return {
+    name: "envoy.filters.network.http_connection_manager",
+    typed_config: { "@type": `type.googleapis.com/${type}`, ...config },
+  };
+}
+
+function accessLog(path: string): object {
+  const type = "type.googleapis.com/envoy.extensions.access_loggers";
+  // Not by its path: /dev/stdout cannot be opened when it is a socket, as under Node.
+  if (path === "/dev/stdout") {
+    return {
+      name: "envoy.access_loggers.stdout",
+      typed_config: { "@type": `${type}.stream.v3.StdoutAccessLog` },
+    };
+  }
+  return { name: "envoy.access_loggers.file", typed_config: { "@type": `${type}.file.v3.FileAccessLog`, path } };
+}
+
+/** A file that takes effect when it is renamed into place. */
+function watchedFile(dir: string, name: string): object {
+  return {
+    resource_api_version: "V3",
+    path_config_source: { path: join(dir, name), watched_directory: { path: dir } },
+  };
+}
+
+function socketAddress(address: Address): object {
+  return { socket_address: { address: address.host, port_value: address.port } };
+}

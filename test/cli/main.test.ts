@@ -1,0 +1,222 @@
+// The command line as a user meets it: exit statuses and what is said.
+
+import { type ChildProcess, fork, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { ENTRY_PATH } from "../../src/cli/paths.ts";
+import { encodeMetrics, encodeTopology } from "../../src/control/encode.ts";
+import { run, start } from "./command-line.ts";
+
+let dir: string;
+beforeAll(() => {
+  dir = mkdtempSync(join(tmpdir(), "pointsman-cli-"));
+  mkdirSync(join(dir, "objects"));
+});
+afterAll(() => rmSync(dir, { recursive: true }));
+
+describe("help", () => {
+  test.each([
+    ["up", ["objects", "config", "listen", "admin", "agent", "socket", "concurrency", "envoy", "log-level"]],
+    ["agent", ["objects", "socket", "config", "agent", "scrape-interval"]],
+    ["envoy-config", ["listen", "admin", "socket", "xds", "filter"]],
+    ["sim", ["listen", "model", "max-running"]],
+    ["inspect", ["help"]],
+    ["demo", ["listen", "seconds"]],
+  ])("%s --help lists its flags", async (name, flags) => {
+    const { status, stdout, stderr } = await run(name, "--help");
+    expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+    expect(stdout.split("\n")[0]).toMatch(new RegExp(`^pointsman ${name}( |:)`));
+    for (const flag of flags) expect(stdout).toContain(`\n  --${flag} `);
+  });
+
+  test("--help alone lists the commands", async () => {
+    const { status, stdout } = await run("--help");
+    expect(status).toBe(0);
+    for (const name of ["up", "agent", "envoy-config", "sim", "inspect", "demo"])
+      expect(stdout).toContain(`\n  ${name} `);
+  });
+});
+
+describe("what is wrong exits with 2 and one line", () => {
+  test.each([
+    [[], "pointsman: a command is missing; expected one of up, agent, "],
+    [["fly"], 'pointsman: unknown command "fly"; expected one of up, agent, '],
+    [["constructor"], 'pointsman: unknown command "constructor"; expected one of up, agent, '],
+    [["up"], "pointsman up: --objects DIR is required"],
+    [["up", "--objects", "/nowhere"], "pointsman up: --objects /nowhere: expected a folder that exists"],
+    [["up", "--objects", "/", "--concurrency", "0"], "pointsman up: --concurrency 0: expected a whole number from 1"],
+    [["up", "--objects", "/", "--buffer", "512KiB"], "pointsman up: --buffer 524288: expected at least 655360 bytes"],
+    [["agent", "--objects", "/"], "pointsman agent: --socket PATH is required"],
+    [["agent", "--frequency", "1"], "pointsman agent: unknown flag --frequency; see pointsman agent --help"],
+    [["envoy-config", "--listen", "8080"], "pointsman envoy-config: --listen 8080: expected HOST:PORT"],
+    [["sim", "--blocks", "many"], 'pointsman sim: --blocks: "many" is not a whole number'],
+    [["inspect"], "pointsman inspect: FILE|SOCKET is missing"],
+    [["inspect", "/nowhere"], "pointsman inspect: /nowhere: cannot be read (ENOENT)"],
+    [["inspect", "/"], "pointsman inspect: /: cannot be read (EISDIR)"],
+    [["demo", "--seconds", "soon"], "pointsman demo: --seconds soon: expected a whole number"],
+  ])("%j", async (args, message) => {
+    const { status, stdout, stderr } = await run(...args);
+    expect({ status, stdout }).toEqual({ status: 2, stdout: "" });
+    expect(stderr).toMatch(/^[^\n]+\n$/);
+    expect(stderr.slice(0, message.length)).toBe(message);
+  });
+
+  test("a profile that the filter does not have", async () => {
+    const path = join(dir, "config.yaml");
+    const plugins = "plugins:\n- type: lora-affinity-scorer\nschedulingProfiles: []\n";
+    writeFileSync(path, `apiVersion: llm-d.ai/v1alpha1\nkind: EndpointPickerConfig\n${plugins}`);
+    const objects = join(dir, "objects");
+    for (const args of [["up"], ["agent", "--socket", join(dir, "control.sock")]]) {
+      const { status, stderr } = await run(...args, "--objects", objects, "--config", path);
+      expect(status).toBe(2);
+      expect(stderr).toBe(
+        `pointsman: --config ${path}:4: plugin lora-affinity-scorer: only queue-scorer, kv-cache-utilization-scorer, ` +
+          "max-score-picker, single-profile-handler are known so far\n",
+      );
+    }
+  });
+});
+
+describe("inspect", () => {
+  const pools = [
+    {
+      name: "default/chat",
+      failureMode: "FailClose" as const,
+      endpoints: [
+        { address: "10.0.0.1:8000", pod: "chat-0" },
+        { address: "[fd00::2]:8000", pod: "chat-1" },
+      ],
+    },
+    { name: "default/empty", failureMode: "FailOpen" as const, endpoints: [] },
+  ];
+
+  async function inspect(bytes: Uint8Array) {
+    const path = join(dir, "snapshot.bin");
+    writeFileSync(path, bytes);
+    const result = await run("inspect", path);
+    return { ...result, stderr: result.stderr.replace(path, "FILE") };
+  }
+
+  test("a topology", async () => {
+    const { status, stdout } = await inspect(encodeTopology({ epoch: 7, pools }));
+    expect(status).toBe(0);
+    expect(stdout.split("\n").slice(1)).toEqual([
+      "",
+      "POOL           ENDPOINT        POD",
+      "default/chat   10.0.0.1:8000   chat-0",
+      "default/chat   [fd00::2]:8000  chat-1",
+      "default/empty  no endpoint",
+      "",
+    ]);
+    expect(stdout).toMatch(/^topology, format \d+, \d+ bytes, epoch 7\n/);
+  });
+
+  test("metrics, unknown values as dashes", async () => {
+    const unknown = { waiting: undefined, running: undefined, kvUsage: undefined, blockSize: undefined };
+    const rest = { blocks: undefined, maxAdapters: undefined, intervalMs: 50, scrape: 0 };
+    const rows = [
+      {
+        waiting: 3,
+        running: 12,
+        kvUsage: 0.25,
+        blockSize: 16,
+        blocks: 8192,
+        maxAdapters: 4,
+        ageMs: 20,
+        intervalMs: 50,
+        scrape: 9,
+      },
+      { ...unknown, ...rest, ageMs: undefined },
+    ];
+    const { status, stdout } = await inspect(encodeMetrics({ epoch: 7, sequence: 3, rows }));
+    expect(status).toBe(0);
+    expect(stdout.split("\n").slice(1)).toEqual([
+      "",
+      "ROW  WAITING  RUNNING     KV  AGE-MS  EVERY-MS  SCRAPES  BLOCK  BLOCKS  ADAPTERS",
+      "  0        3       12  0.250      20        50        9     16    8192         4",
+      "  1        -        -      -       -        50        0      -       -         -",
+      "",
+    ]);
+  });
+
+  test("what is no snapshot", async () => {
+    const bytes = Buffer.from(encodeTopology({ epoch: 7, pools }));
+    bytes[bytes.length - 1]! ^= 1;
+    const { status, stderr } = await inspect(bytes);
+    expect(status).toBe(2);
+    expect(stderr).toMatch(/^pointsman inspect: FILE: no snapshot: checksum /);
+  });
+
+  test("a socket behind which nobody answers", async () => {
+    const path = join(dir, "deaf.sock");
+    const server = createServer((socket) => socket.end());
+    await new Promise<void>((done) => server.listen(path, done));
+    const { status, stderr } = await run("inspect", path);
+    server.close();
+    expect(status).toBe(1);
+    expect(stderr).toBe(`pointsman: ${path}: socket hang up\n`);
+  });
+});
+
+describe("agent", () => {
+  const args = () => ["agent", "--objects", join(dir, "objects"), "--socket", join(dir, "none.sock"), "--agent"];
+
+  const children: ChildProcess[] = [];
+  afterEach(() => {
+    for (const child of children.splice(0)) child.kill("SIGKILL");
+  });
+
+  /** With a channel to it, as `up` starts it. */
+  function forked(): ChildProcess {
+    const child = fork(ENTRY_PATH, [...args(), "127.0.0.1:0"], { silent: true, execArgv: [] });
+    children.push(child);
+    return child;
+  }
+
+  test("ends with status 0 at SIGTERM", async () => {
+    const child = forked();
+    const [message] = (await once(child, "message")) as [{ agent: { port: number } }];
+    expect((await fetch(`http://127.0.0.1:${message.agent.port}/healthz`)).status).toBe(200);
+    child.kill();
+    expect(await once(child, "exit")).toEqual([0, null]);
+  });
+
+  test("ends when the process that started it is gone", async () => {
+    const child = forked();
+    await once(child, "message");
+    child.disconnect();
+    expect(await once(child, "exit")).toEqual([0, null]);
+  });
+
+  test("says which port is in use", async () => {
+    const server = createServer();
+    await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
+    const { port } = server.address() as { port: number };
+    const { status, stderr } = await run(...args(), `127.0.0.1:${port}`);
+    server.close();
+    expect(status).toBe(1);
+    expect(stderr).toMatch(
+      new RegExp(`^pointsman: [^\\n]*127\\.0\\.0\\.1:${port}: another process listens there[^\\n]*\\n$`),
+    );
+  });
+});
+
+test("sim serves until it is told to stop", async () => {
+  const sim = start(["sim", "--listen", "127.0.0.1:0", "--model", "tiny"]);
+  const line = await sim.line(/listening|simulated/);
+  const url = /http:\S+/.exec(line)?.[0];
+  expect(await (await fetch(`${url}/v1/models`)).json()).toMatchObject({ data: [{ id: "tiny" }] });
+  sim.kill();
+  expect(await sim.done).toMatchObject({ status: 0, stderr: "" });
+});
+
+test("bin/pointsman works through a link", () => {
+  const link = join(dir, "pointsman");
+  symlinkSync(resolve(import.meta.dirname, "../../bin/pointsman"), link);
+  const done = spawnSync(link, ["--help"], { encoding: "utf8" });
+  expect(done.stdout).toMatch(/^pointsman COMMAND/);
+});
