@@ -42,6 +42,7 @@ function poolOf(config: configs.Config): u32 {
 
 /** A request that was refused before it came here; counted where it would have gone. */
 export function countRefused(config: configs.Config): void {
+  hearIfDue(monotonicNs());
   const pool = poolOf(config);
   column.countRequest();
   stats.countRequest(pool);

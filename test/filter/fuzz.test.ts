@@ -1,0 +1,243 @@
+// Any events in any order, any bytes, from clients, servers and agents: the filter never traps, its memory
+// never grows, and when the last stream is gone nothing is in flight. FUZZ_SEED=<number> plays another game.
+
+import { expect, test } from "vitest";
+import { WORKERS_MAX } from "../../src/wire/limits.ts";
+import { KEY_COLUMN } from "../../src/wire/names.ts";
+import * as wire from "../../src/wire/snapshot.ts";
+import { OTHER_WORKER_GENERATION, OtherWorker } from "../host/column.ts";
+import type { HeaderList } from "../host/header-map.ts";
+import { encodeMetrics, encodeTopology, resum } from "../host/snapshot.ts";
+import type { Stream } from "../host/stream.ts";
+import { CHAT, Gateway, POOL, type Worker } from "./gateway.ts";
+
+const REQUESTS = 100_000;
+const LIVE_MAX = 300;
+const SEED = Number(process.env.FUZZ_SEED ?? 1);
+
+/** mulberry32: the same game for the same seed. */
+class Dice {
+  private state: number;
+
+  constructor(seed: number) {
+    this.state = seed;
+  }
+
+  unit(): number {
+    this.state = (this.state + 0x6d2b79f5) | 0;
+    let t = Math.imul(this.state ^ (this.state >>> 15), 1 | this.state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296;
+  }
+
+  below(limit: number): number {
+    return Math.floor(this.unit() * limit);
+  }
+
+  chance(share: number): boolean {
+    return this.unit() < share;
+  }
+
+  of<T>(items: readonly T[]): T {
+    return items[this.below(items.length)]!;
+  }
+
+  bytes(count: number): Buffer {
+    const bytes = Buffer.alloc(count);
+    for (let at = 0; at < count; at++) bytes[at] = this.below(256);
+    return bytes;
+  }
+}
+
+const ADDRESSES = Array.from({ length: 40 }, (_, index) => `10.0.0.${index}:8000`);
+const PATHS = ["/v1/chat/completions", "/v1/completions?x=1", "/v1/models", "/", "", "/completions", "*"];
+const METHODS = ["POST", "POST", "POST", "GET", "CONNECT", "", "PUT"];
+const NAMES = [
+  "x-gateway-destination-endpoint",
+  "x-envoy-max-retries",
+  "content-type",
+  "content-encoding",
+  "upgrade",
+  "x",
+  "",
+  "x-a-name-of-just-about-the-sixty-four-bytes-that-a-bit-set-can-hold",
+];
+const BODIES = [
+  CHAT,
+  '{"model":"m","max_tokens":12,"stream":true}',
+  `{"model":"${"n".repeat(300)}"}`,
+  `{"messages":${"[".repeat(600)}`,
+  '{"model":7}',
+  "[1,2]",
+  "",
+  `{"prompt":"${"p".repeat(20_000)}","model":"m"}`,
+].map((text) => Buffer.from(text));
+
+class Game {
+  private readonly dice = new Dice(SEED);
+  private readonly gateway = new Gateway();
+  private readonly workers: Worker[] = [this.gateway.worker, this.gateway.newWorker()];
+  private readonly live: Stream[] = [];
+  private readonly large = Buffer.alloc(600_000, '{"model":"m","x":"y"}, ');
+  private epoch = 1;
+  private sequence = 0;
+  private rows = 0;
+  requests = 0;
+
+  play(): void {
+    const start = this.memories();
+    new OtherWorker(this.gateway.process);
+    while (this.requests < REQUESTS) this.step();
+    for (const stream of this.live.splice(0)) stream.end();
+    this.gateway.advance(1_000);
+    expect(this.memories()).toEqual(start);
+    for (const { vm } of this.workers) expect(vm.contextCount).toBe(1);
+    // The worker that exists only as bytes may claim to be heard of in a thousand years.
+    const columns = this.gateway.report().columns.filter((column) => column.generation !== OTHER_WORKER_GENERATION);
+    expect(columns).toHaveLength(this.workers.length);
+    for (const entry of columns.flatMap((column) => column.entries)) expect(entry.inFlight).toBe(0);
+    // The game reached every outcome, and blobs that nobody could read.
+    for (const outcome of ["scored", "degraded", "unsteered", "no_endpoints", "bad_request"]) {
+      expect(this.gateway.process.metrics.sum(`pointsman_picks_total.outcome.${outcome}.`), outcome).toBeGreaterThan(
+        200,
+      );
+    }
+    for (const column of columns) expect(column.unread).toBeGreaterThan(5);
+    expect(this.gateway.worker.drive({ body: "x" }).localResponse?.status).toBe(400);
+  }
+
+  private memories(): number[] {
+    return [...this.workers.map((worker) => worker.vm), this.gateway.control.vm].map((vm) => vm.memory.byteLength);
+  }
+
+  private step(): void {
+    const { dice } = this;
+    if (this.live.length < LIVE_MAX && dice.chance(0.3)) this.open();
+    else if (this.live.length > 0) this.event(dice.below(this.live.length));
+    if (dice.chance(0.2)) this.gateway.advance(dice.unit() * 3);
+    if (dice.chance(0.002)) this.gateway.advance(dice.below(2_000));
+    if (dice.chance(0.01)) dice.of(this.workers).root.tick();
+    if (dice.chance(0.003)) this.push();
+    if (dice.chance(0.002)) this.corrupt();
+    for (const { vm } of [...this.workers, this.gateway.control]) {
+      if (vm.trap !== undefined) throw new Error(`trapped at request ${this.requests}`, { cause: vm.trap });
+    }
+  }
+
+  private headers(): HeaderList {
+    const { dice } = this;
+    const list: [string, string][] = [];
+    if (dice.chance(0.98)) list.push([":path", dice.of(PATHS)]);
+    if (dice.chance(0.98)) list.push([":method", dice.of(METHODS)]);
+    if (dice.chance(0.6)) list.push(["content-type", "application/json"]);
+    for (let n = dice.below(4); n > 0; n--) {
+      list.push([dice.of(NAMES), dice.bytes(dice.below(dice.chance(0.01) ? 20_000 : 30)).toString("latin1")]);
+    }
+    return list;
+  }
+
+  private open(): void {
+    const stream = this.dice.of(this.workers).stream();
+    this.requests++;
+    if (this.dice.chance(0.98)) stream.requestHeaders(this.headers(), this.dice.chance(0.1));
+    this.live.push(stream);
+  }
+
+  private event(index: number): void {
+    const { dice } = this;
+    const stream = this.live[index]!;
+    const kind = dice.unit();
+    if (kind < 0.35) stream.requestBody(this.piece(), dice.chance(0.6));
+    else if (kind < 0.37) stream.requestTrailers([["x-trailer", "1"]]);
+    else if (kind < 0.55) this.answer(stream);
+    else if (kind < 0.65) stream.responseBody(dice.bytes(dice.below(100)), dice.chance(0.3));
+    else {
+      stream.end();
+      this.live[index] = this.live.at(-1)!;
+      this.live.pop();
+    }
+  }
+
+  private piece(): Buffer {
+    const { dice } = this;
+    if (dice.chance(0.001)) return this.large.subarray(0, dice.below(this.large.length));
+    if (dice.chance(0.1)) return dice.bytes(dice.below(64));
+    const body = dice.of(BODIES);
+    if (dice.chance(0.5)) return body;
+    if (dice.chance(0.5)) return body.subarray(0, dice.below(body.length + 1));
+    const damaged = Buffer.from(body);
+    if (damaged.length > 0) damaged[dice.below(damaged.length)] = dice.below(256);
+    return damaged;
+  }
+
+  private answer(stream: Stream): void {
+    const { dice } = this;
+    if (dice.chance(0.9)) stream.setProperty("upstream.address", dice.chance(0.9) ? dice.of(ADDRESSES) : dice.bytes(9));
+    if (dice.chance(0.2)) stream.setProperty("response.flags", dice.bytes(dice.chance(0.9) ? 8 : 3));
+    const status = dice.of(["200", "200", "404", "500", "503", "", "5", "999999999"]);
+    stream.responseHeaders(dice.chance(0.95) ? [[":status", status]] : [], dice.chance(0.3));
+  }
+
+  /** What an agent may send, sound or not; a changed blob gets its checksum, to come further in. */
+  private push(): void {
+    const { dice } = this;
+    const isTopology = dice.chance(0.4);
+    let blob = isTopology ? this.topology() : this.metrics();
+    if (dice.chance(0.3)) {
+      for (let n = dice.below(4); n >= 0; n--) {
+        const at = wire.CRC_FROM + dice.below(blob.length - wire.CRC_FROM);
+        // Not the epoch's upper bytes: nothing could follow the last epoch there is.
+        if (at <= wire.H_EPOCH || at >= wire.H_EPOCH + 8) blob[at] = dice.of([0, 1, 255, dice.below(256)]);
+      }
+      if (dice.chance(0.2)) blob.writeUInt16LE(dice.below(5), wire.H_FORMAT);
+      resum(blob);
+    } else if (dice.chance(0.1)) {
+      blob = dice.bytes(dice.below(300));
+    }
+    const answer = this.gateway.control.exchange("PUT", `/v1/${isTopology ? "topology" : "metrics"}`, blob);
+    if (answer.status === 200) this.epoch = (answer.json as { epoch: number }).epoch;
+  }
+
+  private topology(): Buffer {
+    const { dice } = this;
+    const share = dice.chance(0.15) ? 0 : 0.3;
+    const endpoints = ADDRESSES.filter(() => dice.chance(share)).map((address) => ({ address }));
+    const pools = [{ name: POOL, failOpen: dice.chance(0.5), endpoints }];
+    if (dice.chance(0.2)) pools.push({ name: "default/other", failOpen: false, endpoints: endpoints.slice(1) });
+    this.rows = pools.reduce((sum, pool) => sum + pool.endpoints.length, 0);
+    this.sequence = 0;
+    return encodeTopology(this.epoch + 1, pools, dice.of([1, 2, 2]));
+  }
+
+  private metrics(): Buffer {
+    const { dice } = this;
+    const odd = [0, 1, -1, 1e30, Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 0.5];
+    const row = () => ({
+      waiting: dice.of(odd),
+      kvUsage: dice.of(odd),
+      running: dice.below(9),
+      ageMs: dice.of([0, 100, 5_000, 0xffffffff]),
+      intervalMs: dice.of([50, 1_000, 0xffffffff]),
+    });
+    const rows = Array.from({ length: this.rows + (dice.chance(0.05) ? 1 : 0) }, row);
+    return encodeMetrics(this.epoch, ++this.sequence, rows, dice.of([1, 2, 2]));
+  }
+
+  /** Another worker's column is bytes in shared memory: any bytes. */
+  private corrupt(): void {
+    const { dice } = this;
+    const shared = this.gateway.process.sharedData;
+    const key = `${KEY_COLUMN}${WORKERS_MAX - 1}`;
+    const column = Buffer.alloc(64 + 32 * dice.below(5));
+    dice.bytes(column.length).copy(column);
+    column.writeBigUInt64LE(OTHER_WORKER_GENERATION, 0);
+    if (dice.chance(0.8)) column.writeBigUInt64LE(this.gateway.process.clock.monotonicNs, 8);
+    if (dice.chance(0.8)) column.writeUInt32LE((column.length - 64) / 32, 32);
+    shared.set(key, column, 0);
+  }
+}
+
+test(`${REQUESTS} requests of any kind`, () => {
+  const game = new Game();
+  game.play();
+});
