@@ -6,7 +6,7 @@ import * as host from "../abi/host";
 import { RESPONSE_HEADERS } from "../abi/status";
 import { hash, utf8 } from "../abi/text";
 import { Config } from "../config";
-import { tellIfDue } from "../share/sync";
+import { tell } from "../share/sync";
 import * as endpoints from "../state/endpoints";
 import * as streams from "../state/streams";
 
@@ -36,7 +36,7 @@ export function read(stream: streams.Stream, config: Config): void {
     if (!isFailure) endpoints.noteSuccess(endpoints.at(id));
     else if (isEndpointsFault()) endpoints.noteFailure(endpoints.at(id), nowNs);
   }
-  tellIfDue(nowNs, config.context);
+  tell(nowNs);
 }
 
 function isServerError(): bool {

@@ -78,7 +78,8 @@ function hear(nowNs: u64): void {
   release(from);
 }
 
-function tell(nowNs: u64): void {
+/** Tells at once: a failure, which is rare and worth every other worker's knowing. */
+export function tell(nowNs: u64): void {
   toldNs = nowNs;
   if (slot != lease.NO_SLOT) column.publish(slot, generation, nowNs);
   stats.tell();

@@ -48,6 +48,9 @@ export type Agent = {
 
 type Stop = () => void | Promise<void>;
 
+/** Metrics are pushed at most this often: as fast as endpoints are scraped by default. */
+const PUSH_INTERVAL_MS = 50;
+
 /**
  * Starts the agent. When it returns, the objects have been read and the files for Envoy are written.
  * Throws an Error with a sentence for the user when the objects, the address or the xDS directory cannot be used.
@@ -104,7 +107,8 @@ async function assemble(options: AgentOptions, stops: Stop[]): Promise<Omit<Agen
 
   const pusher = new Pusher({
     socketPath,
-    intervalMs: scrapeIntervalMs,
+    // Slow scraping is no reason to hold back what has been scraped.
+    intervalMs: Math.min(scrapeIntervalMs, PUSH_INTERVAL_MS),
     log,
     busy: () => fleet.busy(),
     onReport: (report) => {
