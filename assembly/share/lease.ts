@@ -38,9 +38,14 @@ export function generation(leases: usize, slot: u32): u64 {
   return load<u64>(leases + slot * LEASE_BYTES);
 }
 
+/** When that generation took it: its first column may be still to come. */
+export function takenNs(leases: usize, slot: u32): u64 {
+  return load<u64>(leases + slot * LEASE_BYTES, 8);
+}
+
 /** Whether the holder of `slot` has been silent for too long. */
 function isLost(leases: usize, slot: u32, nowNs: u64): bool {
-  const taken = load<u64>(leases + slot * LEASE_BYTES, 8);
+  const taken = takenNs(leases, slot);
   const spoke = columnHeartbeatNs(slot, generation(leases, slot));
   return nowNs > max<u64>(taken, spoke) + <u64>WORKER_LOST_MS * 1_000_000;
 }

@@ -127,7 +127,7 @@ function hearOthers(nowNs: u64): void {
     const from = mark();
     const told = column.read(other, holder);
     if (told != 0 && column.isAlive(told, nowNs, LOST_NS)) column.addOther(told);
-    else store<u64>(silent + (other << 3), holder);
+    else if (lease.takenNs(leases, other) + LOST_NS < nowNs) store<u64>(silent + (other << 3), holder);
     release(from);
   }
 }

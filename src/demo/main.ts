@@ -137,7 +137,8 @@ function introduction(stage: Stage, options: DemoOptions): string[] {
   const end = options.seconds === undefined ? "Ctrl-C ends it." : `It ends after ${options.seconds} s.`;
   return [
     `The same ${RATE_PER_S} requests a second go to both sets, of speed ${SPEEDS.join(", ")}: about two thirds of what`,
-    `a set can do. Who has no first token after ${PATIENCE_MS / 1000} s gives up. p50, p90: of the time to first token.`,
+    `a set can do. Who has no first token after ${PATIENCE_MS / 1000} s gives up.`,
+    "p50, p90: of the time to first token.",
     end,
     "",
     `Try it: curl -iN http://${formatAddress(stage.listen)}/v1/chat/completions -H 'content-type: application/json' \\`,
