@@ -323,11 +323,30 @@ function inString(scan: Scan, p: usize, end: usize): usize {
   return p;
 }
 
-/** Past the escape of two bytes or the characters beyond ASCII that begin at `p`; `p` if none does. */
+/** Past the run of escapes and characters beyond ASCII that begins at `p`; `p` if none does, or is whole. */
 function pastOdd(p: usize, end: usize): usize {
-  const c = load<u8>(p);
-  if (c >= 0x80) return wideText(p, end);
-  return c == 0x5c && p + 1 < end && isShortEscape(load<u8>(p + 1)) ? p + 2 : p;
+  while (p + LONG_ESCAPE <= end) {
+    const c = load<u8>(p);
+    const past = c >= 0x80 ? wideText(p, end) : c == 0x5c ? pastEscape(p) : p;
+    if (past == p) return p;
+    p = past;
+  }
+  return p;
+}
+
+/** Bytes of \uXXXX: clients that write ASCII only write whole scripts so. */
+const LONG_ESCAPE: usize = 6;
+
+/** Past the escape at `p`, LONG_ESCAPE bytes being there; `p` if it is none. */
+function pastEscape(p: usize): usize {
+  const c = load<u8>(p + 1);
+  if (c != 0x75) return isShortEscape(c) ? p + 2 : p;
+  const isLong = isHexDigit(load<u8>(p + 2)) && isHexDigit(load<u8>(p + 3));
+  return isLong && isHexDigit(load<u8>(p + 4)) && isHexDigit(load<u8>(p + 5)) ? p + LONG_ESCAPE : p;
+}
+
+function isHexDigit(c: u8): bool {
+  return isDigit(c) || ((c | 0x20) >= 0x61 && (c | 0x20) <= 0x66);
 }
 
 const BLOCK: usize = 64;
@@ -640,7 +659,7 @@ function number(scan: Scan, p: usize, end: usize): usize {
   if (next == AFTER) {
     if (scan.capture == TO_LIMIT) setLimit(scan);
     endValue(scan, position(scan, p));
-    return p;
+    return c == 0x2c && scan.depth > 1 && !isInObject(scan) ? pastIntegers(scan, p, end) : p;
   }
   scan.state = next;
   if (scan.capture == TO_LIMIT) {
@@ -648,6 +667,28 @@ function number(scan: Scan, p: usize, end: usize): usize {
     else if (next == EXPONENT_SIGN) scan.exponentNegative = c == 0x2d ? 1 : 0;
   }
   return p + 1;
+}
+
+/**
+ * Past the integers that follow the comma at `p` in an array: prompts of token ids are hundreds of
+ * thousands of them. Leaves the machine at the last comma, or in the last integer.
+ */
+function pastIntegers(scan: Scan, p: usize, end: usize): usize {
+  while (p + 2 < end) {
+    let next = p + 1;
+    if (load<u8>(next) == 0x20) ++next;
+    const first = load<u8>(next);
+    if (first < 0x31 || first > 0x39) return p;
+    do ++next;
+    while (next < end && isDigit(load<u8>(next)));
+    if (next == end || load<u8>(next) != 0x2c) {
+      scan.state = INTEGER;
+      scan.capture = NOWHERE;
+      return next;
+    }
+    p = next;
+  }
+  return p;
 }
 
 /** State after a byte that is not one more digit of the same part. AFTER: the number ended before it. */

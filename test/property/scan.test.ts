@@ -98,6 +98,53 @@ describe("the scanner finds what JSON.parse finds", () => {
   });
 });
 
+// Text is read in blocks of 64 bytes, integers in runs: each thing in each place of them.
+describe("blocks and runs", () => {
+  const ODD = ["\\n", '\\"', "\\\\", "\\/", "\\u00e9", "\\u00e", "\\x", '\\\\\\"', '"', "\t", "é", "漢字", "👩"];
+
+  function checkPlaces(bytes: Buffer, at: number): void {
+    const expected = onTheWire(scan(bytes));
+    for (const way of [[], [at], [at + 1], [at + 2]]) check(bytes, way, expected);
+  }
+
+  test.each(ODD)("%j after and before 0 … 140 bytes of text", (odd) => {
+    for (let before = 0; before <= 140; before++) {
+      for (const after of [0, 1, 30, 63, 64, 100]) {
+        const text = `{"x":"${"a".repeat(before)}${odd}${"n".repeat(after)}","model":"m"}`;
+        checkPlaces(Buffer.from(text), 6 + before);
+      }
+    }
+  });
+
+  const RUNS = [
+    "1,02",
+    "1,0,2",
+    "1, 23 ,4",
+    "1,  2",
+    "1,-2,3",
+    "1,2.5,3",
+    "1,2e3,4",
+    "1,2,",
+    "1,,2",
+    "12,345,6789",
+    "1,x",
+  ];
+
+  const BRACKETS = [
+    ["[", "]"],
+    ["[[", "]]"],
+    ['{"x":', "}"],
+  ];
+
+  test.each(RUNS)("the numbers %s, in an array and in an object", (run) => {
+    for (const [open, close] of BRACKETS) {
+      const bytes = Buffer.from(`{"model":"m","prompt":${open}${run}${close}}`);
+      const expected = onTheWire(scan(bytes));
+      for (const way of everyCut(bytes)) check(bytes, way, expected);
+    }
+  });
+});
+
 describe("UTF-8", () => {
   const EDGES = [0x22, 0x41, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xff];
   /** The character in a string nobody wants, far from its end and at its end, in a name and in the model. */

@@ -36,6 +36,8 @@ const TOP_OBJECT = 1;
 const MODEL_TEXT = 1;
 const MODEL_TOO_LONG = 3;
 
+const BEHIND = Buffer.from(',"0\\');
+const BEHIND_BYTES = 80;
 const ROOT = new URL("../..", import.meta.url).pathname;
 
 export class Scanner {
@@ -80,6 +82,8 @@ export class Scanner {
     let answer = MORE;
     for (const to of [...cuts, body.length]) {
       this.piece.set(body.subarray(from, to));
+      // Whoever reads on past the end finds what would carry on or end a value.
+      this.piece.fill(BEHIND[(to - from) % BEHIND.length]!, to - from, to - from + BEHIND_BYTES);
       answer = exports.feed(to - from);
       if (answer !== MORE) break;
       from = to;
