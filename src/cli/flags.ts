@@ -215,6 +215,13 @@ export const FILE: Kind<string> = {
 /** A path that need not exist. */
 export const PATH: Kind<string> = { placeholder: "PATH", expected: "a path", parse: (path) => path || undefined };
 
+/** Of a URL, with a query or without. */
+export const URL_PATH: Kind<string> = {
+  placeholder: "PATH",
+  expected: "a path that begins with a slash, for example /metrics",
+  parse: (text) => (/^\/[\x21\x24-\x7e]*$/.test(text) ? text : undefined),
+};
+
 /** "namespace/name" of an InferencePool. */
 export const POOL: Kind<string> = {
   placeholder: "NAMESPACE/NAME",

@@ -6,6 +6,7 @@ import { request } from "node:http";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { AccessOptions } from "../control/scrape/access.ts";
 import { type Address, formatAddress } from "../envoy/address.ts";
 import { type BootstrapOptions, bootstrap, type FilterConfig } from "../envoy/bootstrap.ts";
 import { type Child, startChild } from "../envoy/child.ts";
@@ -15,6 +16,7 @@ import type { LogLevel } from "./log-level.ts";
 import { ENTRY_PATH } from "./paths.ts";
 import { type Prepared, preflight } from "./preflight.ts";
 import { present } from "./present.ts";
+import { scrapeArguments } from "./scrape-flags.ts";
 
 export interface UpOptions {
   readonly objectsDir: string;
@@ -33,6 +35,8 @@ export interface UpOptions {
   readonly retryBufferBytes?: number;
   readonly accessLogPath?: string;
   readonly scrapeIntervalMs?: number;
+  /** How the agent asks for metrics. */
+  readonly metrics?: AccessOptions;
   readonly logLevel?: LogLevel;
   /** Ends what has been started so far and makes startUp reject, when it aborts before all is up. */
   readonly signal?: AbortSignal;
@@ -248,7 +252,7 @@ class Job {
   }
 
   #agentArgs(): string[] {
-    const { objectsDir, configPath, filter, retryBufferBytes, scrapeIntervalMs, logLevel } = this.#options;
+    const { objectsDir, configPath, filter, retryBufferBytes, scrapeIntervalMs, metrics, logLevel } = this.#options;
     const flags: Readonly<Record<string, string | undefined>> = {
       objects: objectsDir,
       socket: this.#socketPath,
@@ -260,7 +264,8 @@ class Job {
       "scrape-interval": scrapeIntervalMs === undefined ? undefined : `${scrapeIntervalMs}ms`,
       "log-level": logLevel ?? LOG_LEVEL_DEFAULT,
     };
-    return Object.entries(flags).flatMap(([name, value]) => (value === undefined ? [] : [`--${name}=${value}`]));
+    const args = Object.entries(flags).flatMap(([name, value]) => (value === undefined ? [] : [`--${name}=${value}`]));
+    return [...args, ...(metrics === undefined ? [] : scrapeArguments(metrics))];
   }
 
   #epitaph(who: string, reason: string, child: Child): string {

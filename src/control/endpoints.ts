@@ -3,6 +3,7 @@
 
 import { ENDPOINTS_MAX, POOLS_MAX } from "../wire/limits.ts";
 import type { ConfigObject, Pod, Pool } from "./kinds/object.ts";
+import { ENGINE_NAMES, type EngineName, engineOf } from "./scrape/engines.ts";
 
 export type Endpoint = {
   /** `ip:port` or `[ip]:port`. Unique within its pool. */
@@ -11,12 +12,19 @@ export type Endpoint = {
   readonly port: number;
   /** Name of the pod, in the namespace of the pool. */
   readonly pod: string;
+  /** Whose metrics it has. */
+  readonly engine: EngineName;
 };
 
 export type PoolEndpoints = { readonly pool: Pool; readonly endpoints: readonly Endpoint[] };
 
-/** `left` are sentences about what had to be left out. */
-export type Membership = { readonly pools: readonly PoolEndpoints[]; readonly left: readonly string[] };
+export type Membership = {
+  readonly pools: readonly PoolEndpoints[];
+  /** Sentences about what had to be left out. */
+  readonly left: readonly string[];
+  /** Sentences about what was taken for something else. */
+  readonly doubts: readonly string[];
+};
 
 export function poolName(pool: Pick<Pool, "namespace" | "name">): string {
   return `${pool.namespace}/${pool.name}`;
@@ -31,27 +39,35 @@ function isMember(pod: Pod, pool: Pool): boolean {
   return Object.entries(pool.matchLabels).every(([name, value]) => pod.labels[name] === value);
 }
 
-function endpointsOf(pool: Pool, pods: readonly Pod[], left: string[]): Endpoint[] {
+function endpointsOf(pool: Pool, pods: readonly Pod[], left: string[], doubts: Set<string>): Endpoint[] {
   const byAddress = new Map<string, Endpoint>();
   const ports = [...pool.targetPorts].sort((a, b) => a - b);
   for (const pod of pods) {
     if (!isMember(pod, pool)) continue;
     const ip = pod.ip!;
+    const { engine, unknown } = engineOf(pod.labels);
+    if (unknown !== undefined) doubts.add(doubtOf(pod, unknown, engine));
     for (const port of ports) {
       if (pod.activePorts && !pod.activePorts.includes(port)) continue;
       const address = ip.includes(":") ? `[${ip}]:${port}` : `${ip}:${port}`;
       const other = byAddress.get(address);
       if (other)
         left.push(`pods ${other.pod} and ${pod.name} of pool ${poolName(pool)} share ${address}, the first counts`);
-      else byAddress.set(address, { address, ip, port, pod: pod.name });
+      else byAddress.set(address, { address, ip, port, pod: pod.name, engine });
     }
   }
   return [...byAddress.values()];
 }
 
+function doubtOf(pod: Pod, unknown: string, engine: EngineName): string {
+  const who = `pod ${pod.namespace}/${pod.name}`;
+  return `${who}: label ${unknown}: expected one of ${ENGINE_NAMES.join(", ")}; read as ${engine}`;
+}
+
 /** Who belongs where. Over the limits of the wire the first pools and endpoints in order count. */
 export function membership(objects: readonly ConfigObject[]): Membership {
   const left: string[] = [];
+  const doubts = new Set<string>();
   const pods = objects.filter((object) => object.kind === "Pod").sort((a, b) => byText(a.name, b.name));
   const all = objects
     .filter((object) => object.kind === "InferencePool")
@@ -59,7 +75,7 @@ export function membership(objects: readonly ConfigObject[]): Membership {
   if (all.length > POOLS_MAX) left.push(`${all.length} pools, only the first ${POOLS_MAX} by name count`);
   let room = ENDPOINTS_MAX;
   const pools = all.slice(0, POOLS_MAX).map((pool) => {
-    const found = endpointsOf(pool, pods, left);
+    const found = endpointsOf(pool, pods, left, doubts);
     if (found.length > room)
       left.push(
         `pool ${poolName(pool)} has ${found.length} endpoints, only ${room} fit in ${ENDPOINTS_MAX} of all pools`,
@@ -68,5 +84,5 @@ export function membership(objects: readonly ConfigObject[]): Membership {
     room -= endpoints.length;
     return { pool, endpoints };
   });
-  return { pools, left };
+  return { pools, left, doubts: [...doubts] };
 }

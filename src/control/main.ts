@@ -12,6 +12,7 @@ import type { Log } from "./log.ts";
 import { AgentMetrics } from "./metrics.ts";
 import { type Pushed, Pusher } from "./push.ts";
 import { Rollout } from "./rollout.ts";
+import { ACCESS_DEFAULT, Access, type AccessOptions } from "./scrape/access.ts";
 import { Fleet } from "./scrape/fleet.ts";
 import { Snapshot, topologyOf } from "./snapshot.ts";
 import { Folder } from "./source/folder.ts";
@@ -28,6 +29,8 @@ export type AgentOptions = {
   readonly listen: ListenAddress | undefined;
   /** Of an endpoint that has work. */
   readonly scrapeIntervalMs: number;
+  /** How metrics are asked for; by default http, /metrics, no token. */
+  readonly metrics?: AccessOptions | undefined;
   /** Bare Envoy: where it looks for clusters, members and routes. */
   readonly xdsDir?: string | undefined;
   /** `namespace/name` of the pool that the route leads to. */
@@ -53,7 +56,8 @@ const PUSH_INTERVAL_MS = 50;
 
 /**
  * Starts the agent. When it returns, the objects have been read and the files for Envoy are written.
- * Throws an Error with a sentence for the user when the objects, the address or the xDS directory cannot be used.
+ * Throws an Error with a sentence for the user when the objects, the address, the xDS directory or a file that
+ * `metrics` names cannot be used.
  */
 export async function startAgent(options: AgentOptions): Promise<Agent> {
   const stops: Stop[] = [];
@@ -93,9 +97,11 @@ async function assemble(options: AgentOptions, stops: Stop[]): Promise<Omit<Agen
     }));
   if (status) stops.push(status.stop);
 
+  const access = new Access(options.metrics ?? ACCESS_DEFAULT, log);
   const xds = options.xdsDir === undefined ? undefined : openXds(options, options.xdsDir);
   const fleet = new Fleet({
     intervalMs: scrapeIntervalMs,
+    access,
     log,
     onReading: (address, reading, intervalMs) => {
       snapshot.record(address, reading, intervalMs, performance.now());
@@ -142,16 +148,17 @@ function follow({ snapshot, fleet, rollout, log }: Followers): (objects: readonl
   let last: readonly PoolEndpoints[] | undefined;
   let told = new Set<string>();
   return (objects) => {
-    const { pools, left } = membership(objects);
+    const { pools, left, doubts } = membership(objects);
     for (const sentence of left) if (!told.has(sentence)) log("error", sentence);
-    told = new Set(left);
+    for (const sentence of doubts) if (!told.has(sentence)) log("warn", sentence);
+    told = new Set([...left, ...doubts]);
     if (isDeepStrictEqual(pools, last)) return;
     last = pools;
     log("info", "membership changed", {
       pools: pools.map(({ pool, endpoints }) => `${pool.namespace}/${pool.name}: ${endpoints.length} endpoints`),
     });
     snapshot.setPools(pools);
-    fleet.setAddresses(snapshot.addresses());
+    fleet.setTargets(snapshot.targets());
     rollout.start(pools);
   };
 }

@@ -2,11 +2,15 @@
 
 import { addressHash } from "./address-hash.ts";
 import type { MetricsRow, Topology } from "./encode.ts";
-import { type PoolEndpoints, poolName } from "./endpoints.ts";
+import { type Endpoint, type PoolEndpoints, poolName } from "./endpoints.ts";
 import type { Report } from "./report.ts";
+import type { EngineName } from "./scrape/engines.ts";
 import type { Reading } from "./scrape/exposition.ts";
+import type { ScrapeTarget } from "./scrape/loop.ts";
 
 type Known = {
+  /** Whose metrics these are. */
+  readonly engine: EngineName;
   readonly hash: bigint;
   reading: Omit<Reading, "errors">;
   /** By performance.now(); undefined before the first successful scrape. */
@@ -19,6 +23,7 @@ type Known = {
 export type EndpointView = {
   readonly address: string;
   readonly pod: string;
+  readonly engine: EngineName;
   readonly waiting: number | null;
   readonly running: number | null;
   readonly kvUsage: number | null;
@@ -48,30 +53,30 @@ const NOTHING_READ: Known["reading"] = {
   waitingAdapters: undefined,
 };
 
-/** Metrics are kept by address, so they outlive a change of topology. */
+function nothingKnown(address: string, engine: EngineName): Known {
+  const hash = addressHash(address);
+  return { engine, hash, reading: NOTHING_READ, readAtMs: undefined, intervalMs: 0, scrape: 0 };
+}
+
+/** Metrics are kept by address and engine, so they outlive a change of topology. */
 export class Snapshot {
   #pools: readonly PoolEndpoints[] = [];
   readonly #known = new Map<string, Known>();
   #inFlight: ReadonlyMap<bigint, number> | undefined;
 
-  /** Addresses of all endpoints, each once. */
-  addresses(): readonly string[] {
-    return [...this.#known.keys()];
+  /** What is to be scraped: each address once. */
+  targets(): readonly ScrapeTarget[] {
+    return [...this.#known].map(([address, { engine }]) => ({ address, engine }));
   }
 
   setPools(pools: readonly PoolEndpoints[]): void {
     this.#pools = pools;
-    const addresses = new Set(pools.flatMap((pool) => pool.endpoints.map((endpoint) => endpoint.address)));
-    for (const address of this.#known.keys()) if (!addresses.has(address)) this.#known.delete(address);
-    for (const address of addresses)
-      if (!this.#known.has(address))
-        this.#known.set(address, {
-          hash: addressHash(address),
-          reading: NOTHING_READ,
-          readAtMs: undefined,
-          intervalMs: 0,
-          scrape: 0,
-        });
+    const engines = new Map<string, EngineName>();
+    for (const { endpoints } of pools)
+      for (const { address, engine } of endpoints) if (!engines.has(address)) engines.set(address, engine);
+    for (const [address, { engine }] of this.#known) if (engines.get(address) !== engine) this.#known.delete(address);
+    for (const [address, engine] of engines)
+      if (!this.#known.has(address)) this.#known.set(address, nothingKnown(address, engine));
   }
 
   /** A value that this reading lacks keeps its last state. */
@@ -126,16 +131,17 @@ export class Snapshot {
     return this.#pools.map(({ pool, endpoints }) => ({
       namespace: pool.namespace,
       name: pool.name,
-      endpoints: endpoints.map(({ address, pod }) => this.#endpointView(address, pod, nowMs)),
+      endpoints: endpoints.map((endpoint) => this.#endpointView(endpoint, nowMs)),
     }));
   }
 
-  #endpointView(address: string, pod: string, nowMs: number): EndpointView {
+  #endpointView({ address, pod, engine }: Endpoint, nowMs: number): EndpointView {
     const known = this.#known.get(address);
     const reading = known?.reading ?? NOTHING_READ;
     return {
       address,
       pod,
+      engine: known?.engine ?? engine,
       waiting: reading.waiting ?? null,
       running: reading.running ?? null,
       kvUsage: reading.kvUsage ?? null,

@@ -89,7 +89,7 @@ export function cluster(pool: Pool, membersDir: string): object {
   };
 }
 
-export function members(pool: Pool, endpoints: readonly Endpoint[]): object {
+export function members(pool: Pool, endpoints: readonly Pick<Endpoint, "ip" | "port">[]): object {
   const hosts = endpoints.map(({ ip, port }) => ({
     endpoint: { address: { socket_address: { address: ip, port_value: port } } },
   }));

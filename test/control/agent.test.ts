@@ -75,6 +75,7 @@ describe("agent", () => {
           {
             address: server.address,
             pod: "a",
+            engine: "vllm",
             waiting: 7,
             running: 0,
             kvUsage: 0.25,
@@ -114,6 +115,55 @@ describe("agent", () => {
     expect(endpointsOf(agent)[0]).toMatchObject({ waiting: 1, kvUsage: 0.25 });
     server.answer = undefined;
     await until("read again", () => lines.some((line) => line.message === "metrics can be read again"));
+  });
+
+  test("reads each pod's metrics as its engine label says, and says which label it does not know", async () => {
+    const { put, start, lines } = await started();
+    const [triton, other] = [await fakeServer(), await fakeServer()];
+    triton.answer = (_, response) => void response.end("nv_inference_pending_request_count 3\n");
+    other.waiting = 4;
+    const pods = (engine: string) => [
+      podYaml("a", "127.0.0.1", { engine, port: triton.port }),
+      podYaml("b", "127.0.0.1", { engine: "tgi", port: other.port }),
+    ];
+    put("pool.yaml", poolYaml("p", [triton.port, other.port]));
+    put("pods.yaml", pods("triton").join("---\n"));
+    const agent = await start();
+    const row = (pod: string) => endpointsOf(agent).find((endpoint) => endpoint.pod === pod);
+    await until("both", () => row("a")?.waiting === 3 && row("b")?.waiting === 4);
+    expect([row("a"), row("b")]).toMatchObject([
+      { engine: "triton", running: null, kvUsage: null },
+      { engine: "vllm", running: 0, kvUsage: 0.25 },
+    ]);
+    expect(lines.filter((line) => line.level === "warn").map((line) => line.message)).toEqual([
+      expect.stringMatching(/^pod default\/b: label llm-d\.ai\/engine-type: tgi: expected one of vllm, sglang, /),
+    ]);
+
+    put("pods.yaml", pods("sglang").join("---\n"));
+    await until(
+      "nothing is known as another engine",
+      () => row("a")?.engine === "sglang" && row("a")?.waiting === null,
+    );
+    triton.answer = (_, response) => void response.end("sglang:num_queue_reqs 8\n");
+    await until("the other engine's metrics", () => row("a")?.waiting === 8);
+    expect(lines.filter((line) => line.message.startsWith("pod default/b"))).toHaveLength(1);
+  });
+
+  test("asks for metrics as it is told: by https, with a token, at another path", async () => {
+    const dir = join(import.meta.dirname, "tls");
+    const pem = (name: string) => readFileSync(join(dir, `${name}.pem`), "utf8");
+    const server = await fakeServer({ cert: pem("server"), key: pem("server-key") });
+    server.answer = (request, response) => {
+      const asTold = request.url === "/m" && request.headers.authorization === "Bearer secret";
+      response.writeHead(asTold ? 200 : 403).end("vllm:num_requests_waiting 6\n");
+    };
+    const tokenFile = join(temporaryDir(), "token");
+    writeFileSync(tokenFile, "secret");
+    const metrics = { scheme: "https", path: "/m", caFile: join(dir, "authority.pem"), tokenFile } as const;
+    const { put, start } = await started({ metrics });
+    put("all.yaml", `${poolYaml("p", [server.port])}---\n${podYaml("a", "127.0.0.1")}`);
+    const agent = await start();
+    await until("metrics", () => endpointsOf(agent)[0]?.waiting === 6);
   });
 
   test("pods come, become unready and go, within a second each", async () => {
@@ -186,6 +236,8 @@ describe("agent", () => {
     const absent = await started({ objectsDir: "/nowhere/at/all" });
     await expect(absent.start()).rejects.toThrow("/nowhere/at/all: expected a readable directory of objects: ENOENT");
     expect(absent.ingest.calls).toEqual([]);
+    const tokenless = await started({ metrics: { scheme: "http", path: "/metrics", tokenFile: "/nowhere" } });
+    await expect(tokenless.start()).rejects.toThrow("/nowhere: expected a file with one token in it");
   });
 
   test("leaves nothing behind when it stops: its process ends by itself", async () => {

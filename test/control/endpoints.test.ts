@@ -61,7 +61,9 @@ describe("membership", () => {
 
   test("two pods with one address are one endpoint, and that is told", () => {
     const found = membership([pool("p"), pod("b", { ip: "10.0.0.1" }), pod("a", { ip: "10.0.0.1" })]);
-    expect(found.pools[0]?.endpoints).toEqual([{ address: "10.0.0.1:8000", ip: "10.0.0.1", port: 8000, pod: "a" }]);
+    expect(found.pools[0]?.endpoints).toEqual([
+      { address: "10.0.0.1:8000", ip: "10.0.0.1", port: 8000, pod: "a", engine: "vllm" },
+    ]);
     expect(found.left).toEqual(["pods a and b of pool default/p share 10.0.0.1:8000, the first counts"]);
   });
 
@@ -100,5 +102,38 @@ describe("membership", () => {
       "y2",
       "y2",
     ]);
+  });
+
+  test("the engine that a pod's label names, current label before alias; vllm otherwise", () => {
+    const engine = (labels: Readonly<Record<string, string>>) =>
+      membership([pool("p"), pod("a", { labels: { app: "m", ...labels } })]).pools[0]?.endpoints[0]?.engine;
+    const [current, alias] = ["llm-d.ai/engine-type", "inference.networking.k8s.io/engine-type"];
+    expect(engine({})).toBe("vllm");
+    for (const name of ["vllm", "sglang", "trtllm-serve", "triton-tensorrt-llm", "triton", "llama.cpp"]) {
+      expect(engine({ [current]: name })).toBe(name);
+      expect(engine({ [alias]: name })).toBe(name);
+    }
+    expect(engine({ [current]: "triton", [alias]: "sglang" })).toBe("triton");
+  });
+
+  test("an engine that is not known is read as vllm, and told once per pod", () => {
+    const labels = { app: "m", "llm-d.ai/engine-type": "Triton" };
+    const found = membership([pool("p", { targetPorts: [1, 2] }), pool("q"), pod("a", { labels }), pod("bb")]);
+    expect(found.pools[0]?.endpoints[0]?.engine).toBe("vllm");
+    expect(found.left).toEqual([]);
+    expect(found.doubts).toEqual([
+      "pod default/a: label llm-d.ai/engine-type: Triton: expected one of vllm, sglang, trtllm-serve, " +
+        "triton-tensorrt-llm, triton, llama.cpp; read as vllm",
+    ]);
+  });
+
+  test("pods that are no endpoints are not told about", () => {
+    const labels = { "llm-d.ai/engine-type": "x" };
+    const found = membership([
+      pool("p"),
+      pod("a", { labels }),
+      pod("b", { labels: { ...labels, app: "m" }, ready: false }),
+    ]);
+    expect(found.doubts).toEqual([]);
   });
 });

@@ -1,6 +1,52 @@
-// A metrics page of vLLM read the slow, obvious way: every line taken apart, nothing skipped.
+// A metrics page read the slow, obvious way: every line taken apart, nothing skipped. Which families an engine has is
+// written here a second time, as `name` or `name{label=value}`.
 
+import type { EngineName } from "../../src/control/scrape/engines.ts";
 import type { Reading } from "../../src/control/scrape/exposition.ts";
+
+type Spec = {
+  readonly waiting?: string;
+  readonly running?: string;
+  readonly kvUsage?: readonly string[];
+  /** Gauges. */
+  readonly blockSize?: string;
+  readonly blocks?: string;
+  /** A family and its labels for block size and number of blocks. */
+  readonly cache?: readonly [family: string, blockSize: string, blocks: string];
+  readonly adapters?: string;
+};
+
+const SPECS: Readonly<Record<EngineName, Spec>> = {
+  vllm: {
+    waiting: "vllm:num_requests_waiting",
+    running: "vllm:num_requests_running",
+    kvUsage: ["vllm:kv_cache_usage_perc", "vllm:gpu_cache_usage_perc"],
+    cache: ["vllm:cache_config_info", "block_size", "num_gpu_blocks"],
+    adapters: "vllm:lora_requests_info",
+  },
+  sglang: {
+    waiting: "sglang:num_queue_reqs",
+    running: "sglang:num_running_reqs",
+    kvUsage: ["sglang:token_usage"],
+    cache: ["sglang:cache_config_info", "page_size", "num_pages"],
+  },
+  "trtllm-serve": {
+    waiting: "trtllm_num_requests_waiting",
+    running: "trtllm_num_requests_running",
+    kvUsage: ["trtllm_kv_cache_utilization"],
+    blockSize: "trtllm_kv_cache_tokens_per_block",
+    blocks: "trtllm_kv_cache_max_blocks",
+  },
+  "triton-tensorrt-llm": {
+    waiting: "nv_trt_llm_request_metrics{request_type=waiting}",
+    running: "nv_trt_llm_request_metrics{request_type=scheduled}",
+    kvUsage: ["nv_trt_llm_kv_cache_block_metrics{kv_cache_block_type=fraction}"],
+    blockSize: "nv_trt_llm_kv_cache_block_metrics{kv_cache_block_type=tokens_per}",
+    blocks: "nv_trt_llm_kv_cache_block_metrics{kv_cache_block_type=max}",
+  },
+  triton: { waiting: "nv_inference_pending_request_count" },
+  "llama.cpp": { waiting: "llamacpp:requests_deferred", running: "llamacpp:requests_processing" },
+};
 
 type Series = {
   readonly name: string;
@@ -52,30 +98,55 @@ function list(text: string | undefined): readonly string[] {
     .filter(Boolean);
 }
 
-/** What `pageReader(VLLM)` must say of a page, without the wording of errors. */
-export function readSlowly(page: string): Omit<Reading, "errors"> {
+/** Whether a series is what the spec names; a malformed one may be. */
+function isOf(spec: string, series: Series): boolean {
+  const [, name, label, value] = /^([^{]+)(?:\{(.+)=(.+)\})?$/.exec(spec)!;
+  if (series.name !== name) return false;
+  return label === undefined || series.labels === undefined || series.labels.get(label) === value;
+}
+
+/** What the engine's page reader must say of a page, without the wording of errors. */
+export function readSlowly(engine: EngineName, page: string): Omit<Reading, "errors"> {
+  const spec = SPECS[engine];
   const all = page.split("\n").flatMap((line) => seriesOf(line) ?? []);
-  const of = (...names: string[]) => all.filter((series) => names.includes(series.name));
-  const gauge = (most: number, fold: (a: number, b: number) => number, ...names: string[]) => {
-    const values = of(...names).map((series) => series.value);
-    return values.length > 0 && values.every((value) => value >= 0 && value <= most) ? values.reduce(fold) : undefined;
+  const of = (specs: readonly string[]) => all.filter((series) => specs.some((each) => isOf(each, series)));
+  const gauge = (
+    isGood: (value: number) => boolean,
+    fold: (a: number, b: number) => number,
+    specs: readonly string[],
+  ) => {
+    const values = of(specs).map((series) => series.value);
+    return values.length > 0 && values.every(isGood) ? values.reduce(fold) : undefined;
   };
-  const add = (a: number, b: number) => a + b;
-  const usable = (series: Series) => series.labels !== undefined && Number.isFinite(series.value);
-  const caches = of("vllm:cache_config_info").filter(usable);
-  const first = (label: string) =>
-    caches.map((series) => whole(series.labels?.get(label))).find((n) => n !== undefined);
-  const newest = of("vllm:lora_requests_info")
+  const most = (a: number, b: number) => Math.max(a, b);
+  const queue = (name: string | undefined) =>
+    gauge(
+      (value) => value >= 0 && value <= 0xffff_ffff,
+      (a, b) => a + b,
+      name === undefined ? [] : [name],
+    );
+  const size = (name: string | undefined, label: string | undefined) => {
+    if (name !== undefined) return gauge((value) => whole(String(value)) !== undefined, most, [name]);
+    const inLabels = of(spec.cache ? [spec.cache[0]] : [])
+      .filter(usable)
+      .flatMap((series) => whole(series.labels?.get(label!)) ?? []);
+    return inLabels.length === 0 ? undefined : inLabels.reduce(most);
+  };
+  const newest = of(spec.adapters === undefined ? [] : [spec.adapters])
     .filter(usable)
     .reduce<Series | undefined>((best, series) => (best && best.value >= series.value ? best : series), undefined);
   return {
-    waiting: gauge(Number.MAX_VALUE, add, "vllm:num_requests_waiting"),
-    running: gauge(Number.MAX_VALUE, add, "vllm:num_requests_running"),
-    kvUsage: gauge(1, (a, b) => Math.max(a, b), "vllm:kv_cache_usage_perc", "vllm:gpu_cache_usage_perc"),
-    blockSize: first("block_size"),
-    blocks: first("num_gpu_blocks"),
+    waiting: queue(spec.waiting),
+    running: queue(spec.running),
+    kvUsage: gauge((value) => value >= 0 && value <= 1, most, spec.kvUsage ?? []),
+    blockSize: size(spec.blockSize, spec.cache?.[1]),
+    blocks: size(spec.blocks, spec.cache?.[2]),
     maxAdapters: newest && whole(newest.labels?.get("max_lora")),
     activeAdapters: newest && list(newest.labels?.get("running_lora_adapters")),
     waitingAdapters: newest && list(newest.labels?.get("waiting_lora_adapters")),
   };
+}
+
+function usable(series: Series): boolean {
+  return series.labels !== undefined && Number.isFinite(series.value);
 }

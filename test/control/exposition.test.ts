@@ -1,49 +1,12 @@
-// Metrics pages: captures of a real vLLM, single lines, and generated pages against the slow reading.
+// Metrics pages: single lines, whole pages of each engine, and generated pages against the slow reading.
 
-import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { VLLM } from "../../src/control/scrape/engines.ts";
-import { pageReader } from "../../src/control/scrape/exposition.ts";
+import { ENGINE_NAMES, ENGINES, type Family } from "../../src/control/scrape/engines.ts";
+import { ERRORS_MAX, pageReader } from "../../src/control/scrape/exposition.ts";
 import { readSlowly } from "./exposition-oracle.ts";
 
-const read = pageReader(VLLM);
-
-function capture(name: string): string {
-  return readFileSync(new URL(`data/${name}`, import.meta.url), "latin1");
-}
-
-describe("pages of vLLM 0.32", () => {
-  test("idle", () => {
-    expect(read(capture("vllm-0.32-idle.txt"))).toEqual({
-      waiting: 0,
-      running: 0,
-      kvUsage: 0,
-      blockSize: 32,
-      blocks: 128,
-      maxAdapters: 1,
-      activeAdapters: [],
-      waitingAdapters: [],
-      errors: [],
-    });
-  });
-
-  test("with adapters: the newest of the label sets counts", () => {
-    expect(read(capture("vllm-0.32-adapters.txt"))).toMatchObject({
-      waiting: 2,
-      running: 2,
-      kvUsage: 0.13385826771653542,
-      activeAdapters: ["lora-b"],
-      waitingAdapters: ["lora-b"],
-    });
-  });
-
-  test.each(["vllm-0.32-idle.txt", "vllm-0.32-adapters.txt"])("%s as read slowly", (name) => {
-    const { errors, ...values } = read(capture(name));
-    expect(errors).toEqual([]);
-    expect(values).toEqual(readSlowly(capture(name)));
-  });
-});
+const read = pageReader(ENGINES.vllm);
 
 describe("lines", () => {
   test("a name that only starts like a wanted one is another", () => {
@@ -65,11 +28,41 @@ describe("lines", () => {
     expect(read(page)).toMatchObject({ waiting: 6, running: 30, kvUsage: 0.5, errors: [] });
   });
 
+  test("ranks that have different caches, in either order: the largest", () => {
+    const series = [
+      'block_size="16",engine="0",num_gpu_blocks="None"',
+      'block_size="32",engine="1",num_gpu_blocks="9"',
+    ];
+    for (const order of [series, series.toReversed()]) {
+      const page = order.map((labels) => `vllm:cache_config_info{${labels}} 1.0\n`).join("");
+      expect(read(page)).toMatchObject({ blockSize: 32, blocks: 9, errors: [] });
+    }
+  });
+
+  test("adapters: the newest label set counts, wherever it stands", () => {
+    const series = (names: string, time: string) =>
+      `vllm:lora_requests_info{max_lora="2",running_lora_adapters="${names}",waiting_lora_adapters=""} ${time}\n`;
+    const page = series("old", "1.7951565470704005e+09") + series("a, b", "1.79515655e+09") + series("", "1.7e+09");
+    expect(read(page)).toMatchObject({ activeAdapters: ["a", "b"], waitingAdapters: [], maxAdapters: 2 });
+  });
+
   test("the older name of KV use", () => {
     expect(read("vllm:gpu_cache_usage_perc 0.5\n").kvUsage).toBe(0.5);
   });
 
-  test.each(["NaN", "+Inf", "-1", "1,5", "0x10", "", "3 x", "3 4 5", "1e999"])(
+  test.each(["# TYPE vllm:num_requests_waiting untyped\n", "# TYPE vllm:num_requests_waiting gauge\n", ""])(
+    "the type that a page gives does not matter: %j",
+    (type) => {
+      expect(read(`${type}vllm:num_requests_waiting 3\n`).waiting).toBe(3);
+    },
+  );
+
+  test("of a page that is wrong in every line the first errors are kept", () => {
+    const { errors, waiting } = read("vllm:num_requests_waiting NaN\n".repeat(50_000));
+    expect({ count: errors.length, waiting }).toEqual({ count: ERRORS_MAX, waiting: undefined });
+  });
+
+  test.each(["NaN", "+Inf", "-1", "1,5", "0x10", "", "3 x", "3 4 5", "1e400", "4294967296"])(
     "the value %j spoils its family alone",
     (value) => {
       const lines = [
@@ -120,23 +113,137 @@ describe("lines", () => {
   });
 });
 
+// Written after the engines' documentation, except llama.cpp's, of which there are captures too.
+describe("engines", () => {
+  test("SGLang, two ranks", () => {
+    const page = `# HELP sglang:num_running_reqs The number of running requests.
+# TYPE sglang:num_running_reqs gauge
+sglang:num_running_reqs{engine_type="unified",model_name="m",tp_rank="0",dp_rank="0"} 9.0
+sglang:num_running_reqs{engine_type="unified",model_name="m",tp_rank="0",dp_rank="1"} 3.0
+sglang:num_running_reqs_offline_batch{model_name="m"} 70.0
+sglang:num_used_tokens{model_name="m"} 123859.0
+sglang:token_usage{model_name="m",dp_rank="0"} 0.28
+sglang:token_usage{model_name="m",dp_rank="1"} 0.4
+sglang:num_queue_reqs{model_name="m",dp_rank="0"} 2826.0
+sglang:num_queue_reqs{model_name="m",dp_rank="1"} 1.0
+sglang:cache_config_info{num_pages="27365",page_size="16"} 1.0
+`;
+    expect(pageReader(ENGINES.sglang)(page)).toMatchObject({
+      waiting: 2827,
+      running: 12,
+      kvUsage: 0.4,
+      blockSize: 16,
+      blocks: 27_365,
+      activeAdapters: undefined,
+      errors: [],
+    });
+  });
+
+  test("trtllm-serve", () => {
+    const page = `trtllm_num_requests_waiting{model_name="m"} 2.0
+trtllm_num_requests_running{model_name="m"} 4.0
+trtllm_num_requests_running_max{model_name="m"} 64.0
+trtllm_kv_cache_utilization{model_name="m"} 0.125
+trtllm_kv_cache_tokens_per_block{model_name="m"} 32.0
+trtllm_kv_cache_max_blocks{model_name="m"} 4096.0
+trtllm_kv_cache_hit_rate{model_name="m"} 0.9
+`;
+    expect(pageReader(ENGINES["trtllm-serve"])(page)).toMatchObject({
+      waiting: 2,
+      running: 4,
+      kvUsage: 0.125,
+      blockSize: 32,
+      blocks: 4096,
+      errors: [],
+    });
+  });
+
+  test("Triton with TensorRT-LLM: labels say which number is which; models are added up", () => {
+    const page = `nv_inference_pending_request_count{model="ensemble",version="1"} 50
+nv_trt_llm_request_metrics{model="a",request_type="waiting",version="1"} 1
+nv_trt_llm_request_metrics{model="a",request_type="context",version="1"} 70
+nv_trt_llm_request_metrics{model="a",request_type="scheduled",version="1"} 2
+nv_trt_llm_request_metrics{model="a",request_type="max",version="1"} 512
+nv_trt_llm_request_metrics{model="a",request_type="active",version="1"} NaN
+nv_trt_llm_request_metrics{model="b",request_type="waiting",version="1"} 3
+nv_trt_llm_request_metrics{model="b",request_type="scheduled",version="1"} 4
+nv_trt_llm_runtime_memory_metrics{memory_type="gpu",model="a",version="1"} 1610236
+nv_trt_llm_kv_cache_block_metrics{kv_cache_block_type="fraction",model="a",version="1"} 0.0875
+nv_trt_llm_kv_cache_block_metrics{kv_cache_block_type="tokens_per",model="a",version="1"} 64
+nv_trt_llm_kv_cache_block_metrics{kv_cache_block_type="used",model="a",version="1"} 560
+nv_trt_llm_kv_cache_block_metrics{kv_cache_block_type="free",model="a",version="1"} 5840
+nv_trt_llm_kv_cache_block_metrics{kv_cache_block_type="max",model="a",version="1"} 6400
+nv_trt_llm_kv_cache_block_metrics{kv_cache_block_type="fraction",model="b",version="1"} 0.5
+`;
+    expect(pageReader(ENGINES["triton-tensorrt-llm"])(page)).toMatchObject({
+      waiting: 4,
+      running: 6,
+      kvUsage: 0.5,
+      blockSize: 64,
+      blocks: 6400,
+      errors: [],
+    });
+  });
+
+  test("a bad value spoils the number it is for, labels that cannot be read all numbers of the family", () => {
+    const readTriton = pageReader(ENGINES["triton-tensorrt-llm"]);
+    const series = (type: string, value: string) =>
+      `nv_trt_llm_kv_cache_block_metrics{kv_cache_block_type=${type}} ${value}\n`;
+    const waiting = 'nv_trt_llm_request_metrics{request_type="waiting"} 1\n';
+    const good = waiting + series('"fraction"', "0.5") + series('"max"', "100");
+    expect(readTriton(good + series('"max"', "1.5"))).toMatchObject({
+      waiting: 1,
+      kvUsage: 0.5,
+      blocks: undefined,
+      errors: ["nv_trt_llm_kv_cache_block_metrics: expected a whole number, found 1.5"],
+    });
+    expect(readTriton(good + series("max", "100"))).toMatchObject({
+      waiting: 1,
+      kvUsage: undefined,
+      blocks: undefined,
+    });
+  });
+
+  test("plain Triton counts executions since its start, which is no number of running requests", () => {
+    const page = `nv_inference_exec_count{model="a",version="1"} 8
+nv_inference_pending_request_count{model="a",version="1"} 2
+nv_inference_pending_request_count{model="a",version="2"} 3
+nv_inference_pending_request_count_total{model="a",version="2"} 90
+`;
+    expect(pageReader(ENGINES.triton)(page)).toMatchObject({ waiting: 5, running: undefined, errors: [] });
+  });
+
+  test("llama-server", () => {
+    const page = "llamacpp:requests_processing 2\nllamacpp:requests_deferred 4\nllamacpp:requests_deferred_total 9\n";
+    expect(pageReader(ENGINES["llama.cpp"])(page)).toMatchObject({ waiting: 4, running: 2, errors: [] });
+  });
+});
+
 describe("generated pages", () => {
-  const name = fc.constantFrom(
-    ...VLLM.families.map((family) => family.name),
-    "vllm:num_requests_waiting_by_reason",
-    "vllm:num_requests",
-    "other_total",
-    "# HELP vllm:num_requests_waiting",
-  );
+  const families: readonly Family[] = Object.values(ENGINES).flat();
+  const names = [...new Set(families.map((family) => family.name))];
+  const nameOf = (engine: string) =>
+    fc.oneof(
+      { weight: 6, arbitrary: fc.constantFrom(...names.filter((name) => isOf(engine, name))) },
+      fc.constantFrom(...names, "vllm:num_requests_waiting_by_reason", "vllm:num_requests", "other_total"),
+      fc.constantFrom(...names.map((name) => `# HELP ${name}`)),
+    );
+  const isOf = (engine: string, name: string) =>
+    (ENGINES[engine as keyof typeof ENGINES] as readonly Family[]).some((family) => family.name === name);
   const labelName = fc.constantFrom(
     "engine",
     "block_size",
     "num_gpu_blocks",
+    "page_size",
+    "num_pages",
     "max_lora",
     "running_lora_adapters",
     "waiting_lora_adapters",
+    "request_type",
+    "kv_cache_block_type",
   );
   const labelValue = fc.oneof(
+    fc.constantFrom("waiting", "scheduled", "fraction", "max", "tokens_per"),
     fc.constantFrom("16", "None", "", "a,b", " a , ", "99999999999", "7x"),
     fc.string({ maxLength: 6, unit: fc.constantFrom("a", "{", "}", ",", "=", " ", "\\\\", '\\"', "\\n", "#") }),
   );
@@ -157,20 +264,23 @@ describe("generated pages", () => {
     fc.double({ min: 0, max: 1, noNaN: true }).map(String),
     fc.constantFrom("NaN", "+Inf", "-2", "1.5e+09", ".5", "5.", "abc", "", "1 1700000000000", "1 x"),
   );
-  const line = fc
-    .tuple(blank, name, blank, labels, fc.constantFrom(" ", " ", "", "\t"), value, blank)
-    .map((parts) => parts.join(""));
-  const pages = fc
-    .tuple(fc.array(line, { maxLength: 12 }), fc.constantFrom("", "\n"))
-    .map(([lines, end]) => lines.join("\n") + end);
+  const pagesOf = (engine: string) => {
+    const line = fc
+      .tuple(blank, nameOf(engine), blank, labels, fc.constantFrom(" ", " ", "", "\t"), value, blank)
+      .map((parts) => parts.join(""));
+    return fc
+      .tuple(fc.array(line, { maxLength: 12 }), fc.constantFrom("", "\n"))
+      .map(([lines, end]) => lines.join("\n") + end);
+  };
 
-  test("are read as the slow way reads them", () => {
+  test.each(ENGINE_NAMES)("of %s are read as the slow way reads them", (engine) => {
+    const readPage = pageReader(ENGINES[engine]);
     fc.assert(
-      fc.property(pages, (page) => {
-        const { errors: _, ...values } = read(page);
-        expect(values).toEqual(readSlowly(page));
+      fc.property(pagesOf(engine), (page) => {
+        const { errors: _, ...values } = readPage(page);
+        expect(values).toEqual(readSlowly(engine, page));
       }),
-      { numRuns: 3_000 },
+      { numRuns: 1_500 },
     );
   });
 });

@@ -1,6 +1,7 @@
 // A model server's /metrics and nothing else.
 
 import { createServer, type RequestListener } from "node:http";
+import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { onTestFinished } from "vitest";
 
@@ -18,13 +19,17 @@ export type FakeServer = {
   connections: number;
 };
 
-/** Listens on a port of 127.0.0.1 that the system chooses, until the running test ends. */
-export async function fakeServer(): Promise<FakeServer> {
-  const server = createServer((request, response) => {
+/** In PEM. */
+export type Certificate = { readonly cert: string; readonly key: string };
+
+/** Listens on a port of 127.0.0.1 that the system chooses, until the running test ends; with a certificate by TLS. */
+export async function fakeServer(certificate?: Certificate): Promise<FakeServer> {
+  const listener: RequestListener = (request, response) => {
     state.scrapesMs.push(performance.now());
     if (state.answer) state.answer(request, response);
     else response.end(page(state.waiting, state.running));
-  });
+  };
+  const server = certificate === undefined ? createServer(listener) : createTlsServer(certificate, listener);
   server.on("connection", () => {
     state.connections += 1;
   });

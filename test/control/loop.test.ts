@@ -1,6 +1,8 @@
 // One endpoint's scrape loop against a real server.
 
 import { describe, expect, onTestFinished, test } from "vitest";
+import { ACCESS_DEFAULT, Access } from "../../src/control/scrape/access.ts";
+import type { EngineName } from "../../src/control/scrape/engines.ts";
 import type { Reading } from "../../src/control/scrape/exposition.ts";
 import { ScrapeLoop } from "../../src/control/scrape/loop.ts";
 import { fakeServer, page } from "./fake-server.ts";
@@ -8,10 +10,11 @@ import { until } from "./until.ts";
 
 const BUSY_MS = 40;
 
-function scraping(address: string) {
+function scraping(address: string, { engine = "vllm" as EngineName, options = ACCESS_DEFAULT } = {}) {
   const readings: { readonly reading: Reading; readonly intervalMs: number }[] = [];
   const failures: string[] = [];
-  const loop = new ScrapeLoop(address, BUSY_MS, {
+  const access = new Access(options, () => {});
+  const loop = new ScrapeLoop({ address, engine }, access, BUSY_MS, {
     onReading: (reading, intervalMs) => readings.push({ reading, intervalMs }),
     onFailure: (reason) => failures.push(reason),
   });
@@ -72,7 +75,14 @@ describe("scrape loop", () => {
 
   test.each([
     ["status", 503, "", "answered 503, expected 200"],
-    ["content", 200, "<html></html>", "the page has none of the metrics of a model server"],
+    ["content", 200, "<html></html>", "the page has none of the metrics of vllm"],
+    [
+      "engine",
+      200,
+      "sglang:num_queue_reqs 1\n",
+      "the page has none of the metrics of vllm, but those of sglang: see the pod's label llm-d.ai/engine-type",
+    ],
+    ["end", 200, "vllm:num_requests_waiting 16", "the page breaks off in the middle of a line"],
     [
       "values",
       200,
@@ -89,6 +99,34 @@ describe("scrape loop", () => {
     const [first, second, third, fourth] = server.scrapesMs as [number, number, number, number];
     expect(fourth - third).toBeGreaterThan(1.5 * (second - first));
     expect(readings).toEqual([]);
+  });
+
+  test("a connection that breaks in the middle of a page costs that scrape alone", async () => {
+    const server = await fakeServer();
+    server.answer = (_, response) => {
+      server.answer = undefined;
+      response
+        .writeHead(200, { "content-length": 1_000 })
+        .write("vllm:num_requests_waiting 9\n", () => response.destroy());
+    };
+    const { readings, failures } = scraping(server.address);
+    await until("a reading", () => readings.length > 0);
+    expect(failures).toHaveLength(1);
+    expect(readings[0]?.reading.waiting).toBe(0);
+  });
+
+  test("reads the metrics of the engine that it is told, from the path that it is told", async () => {
+    const server = await fakeServer();
+    const urls: (string | undefined)[] = [];
+    server.answer = (request, response) => {
+      urls.push(request.url);
+      response.end("nv_inference_pending_request_count 3\nvllm:num_requests_waiting 9\n");
+    };
+    const options = { scheme: "http", path: "/stats/metrics?v=1" } as const;
+    const { readings } = scraping(server.address, { engine: "triton", options });
+    await until("a reading", () => readings.length > 0);
+    expect(readings[0]?.reading).toMatchObject({ waiting: 3, running: undefined });
+    expect(urls[0]).toBe("/stats/metrics?v=1");
   });
 
   test("an endpoint that is not there", async () => {

@@ -5,9 +5,15 @@ import type { Pool } from "../../src/control/kinds/object.ts";
 export function podYaml(
   name: string,
   ip: string,
-  more: { readonly ready?: boolean; readonly app?: string } = {},
+  more: {
+    readonly ready?: boolean;
+    readonly app?: string;
+    readonly engine?: string;
+    /** The port that is active; all are otherwise. */
+    readonly port?: number;
+  } = {},
 ): string {
-  const { ready = true, app = "m" } = more;
+  const { ready = true, app = "m", engine, port } = more;
   return [
     "apiVersion: v1",
     "kind: Pod",
@@ -15,6 +21,8 @@ export function podYaml(
     `  name: ${name}`,
     "  labels:",
     `    app: ${app}`,
+    ...(engine === undefined ? [] : [`    llm-d.ai/engine-type: ${engine}`]),
+    ...(port === undefined ? [] : ["  annotations:", `    llm-d.ai/active-ports: "${port}"`]),
     "status:",
     `  podIP: ${ip}`,
     "  conditions:",

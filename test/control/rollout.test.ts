@@ -15,6 +15,7 @@ function withPods(...hosts: readonly number[]): readonly PoolEndpoints[] {
     ip: `10.0.0.${host}`,
     port: 80,
     pod: `p${host}`,
+    engine: "vllm" as const,
   }));
   return [{ pool: pool("p"), endpoints }];
 }

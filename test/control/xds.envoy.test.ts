@@ -22,8 +22,8 @@ test("clusters of both protocols and the route are valid, and none of their fiel
   if ("problem" in found) throw new Error(found.problem);
   const dir = temporaryDir();
   const endpoints = [
-    { address: "[fd00::1]:80", ip: "fd00::1", port: 80, pod: "x" },
-    { address: "10.0.0.1:80", ip: "10.0.0.1", port: 80, pod: "y" },
+    { address: "[fd00::1]:80", ip: "fd00::1", port: 80, pod: "x", engine: "vllm" as const },
+    { address: "10.0.0.1:80", ip: "10.0.0.1", port: 80, pod: "y", engine: "vllm" as const },
   ];
   const pools = [
     { pool: pool("a"), endpoints },

@@ -18,7 +18,10 @@ function writing(defaultPool?: string) {
   return { dir, files, read, target };
 }
 
-const a = { pool: pool("a"), endpoints: [{ address: "[fd00::1]:80", ip: "fd00::1", port: 80, pod: "x" }] };
+const a = {
+  pool: pool("a"),
+  endpoints: [{ address: "[fd00::1]:80", ip: "fd00::1", port: 80, pod: "x", engine: "vllm" as const }],
+};
 const b = { pool: pool("b", "h2c"), endpoints: [] };
 
 describe("files for Envoy", () => {

@@ -6,6 +6,7 @@ import { expectDefaultProfile } from "../default-profile.ts";
 import { ADDRESS, DIRECTORY, DURATION, FILE, PATH, POOL, SIZE } from "../flags.ts";
 import { agentLogLevel, LOG_LEVEL } from "../log-level.ts";
 import type { Runnable } from "../main.ts";
+import { scrapeAccess, scrapeFlags } from "../scrape-flags.ts";
 import { toldToStop } from "../signals.ts";
 
 const flags = {
@@ -14,6 +15,7 @@ const flags = {
   config: { kind: FILE, help: "an EndpointPickerConfig document; only the default profile is accepted" },
   agent: { kind: ADDRESS, help: "serves /healthz, /readyz, /metrics and /snapshot here (default 127.0.0.1:9910)" },
   "scrape-interval": { kind: DURATION, help: "of endpoints with work from us; idle ones back off (default 50ms)" },
+  ...scrapeFlags,
   xds: { kind: PATH, help: "keeps clusters, members and routes for a bare Envoy in this folder" },
   "default-pool": { kind: POOL, help: "the pool that the routes lead to (default: the only one)" },
   "retry-buffer": { kind: SIZE, help: "largest body that can be sent again to the next endpoint (default 32MiB)" },
@@ -26,6 +28,7 @@ export const command: Runnable<typeof flags> = {
   flags,
   run: async (given) => {
     expectDefaultProfile(given.config);
+    const metrics = scrapeAccess("agent", given);
     const stopping = toldToStop();
     const level = agentLogLevel(given["log-level"] ?? "info");
     const agent = await startAgent({
@@ -33,6 +36,7 @@ export const command: Runnable<typeof flags> = {
       socketPath: given.socket,
       listen: given.agent ?? { host: "127.0.0.1", port: 9910 },
       scrapeIntervalMs: given["scrape-interval"] ?? 50,
+      metrics,
       log: level === undefined ? () => {} : jsonLog(level, (line) => process.stderr.write(line)),
       ...(given.xds === undefined ? {} : { xdsDir: given.xds }),
       ...(given["default-pool"] === undefined ? {} : { defaultPool: given["default-pool"] }),

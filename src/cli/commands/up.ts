@@ -7,6 +7,7 @@ import { ADDRESS, DIRECTORY, DURATION, FILE, PATH, SIZE, whole } from "../flags.
 import { LOG_LEVEL } from "../log-level.ts";
 import type { Runnable } from "../main.ts";
 import { present } from "../present.ts";
+import { scrapeAccess, scrapeFlags } from "../scrape-flags.ts";
 import { toldToStop } from "../signals.ts";
 import { startUp } from "../up.ts";
 
@@ -20,6 +21,7 @@ const flags = {
   concurrency: { kind: whole(1, 64), help: "Envoy's worker threads (default: one per core)" },
   envoy: { kind: PATH, help: "the Envoy to run (default: ENVOY_BIN, else the one `make envoy` fetched)" },
   "scrape-interval": { kind: DURATION, help: "of endpoints with work from us; idle ones back off (default 50ms)" },
+  ...scrapeFlags,
   ...filterFlags,
   "retry-buffer": { kind: SIZE, help: "largest body that can be sent again to the next endpoint (default 32MiB)" },
   "log-level": { kind: LOG_LEVEL, help: "trace, debug, info, warning, error, critical or off (default warning)" },
@@ -31,6 +33,7 @@ export const command: Runnable<typeof flags> = {
   flags,
   run: async (given) => {
     expectDefaultProfile(given.config);
+    const metrics = scrapeAccess("up", given);
     const stopping = new AbortController();
     const stopped = toldToStop().then(() => stopping.abort());
     const up = await startUp({
@@ -47,6 +50,7 @@ export const command: Runnable<typeof flags> = {
         envoyPath: given.envoy,
         configPath: given.config,
         scrapeIntervalMs: given["scrape-interval"],
+        metrics,
         retryBufferBytes: given["retry-buffer"],
         logLevel: given["log-level"],
       }),

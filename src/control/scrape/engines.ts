@@ -1,8 +1,19 @@
-// Which metric families of which model server mean what. A row per engine; names exact, newest first.
+// Which metric families of which model server mean what. An entry per engine; names exact, newest first.
+//
+// Plain Triton has no number of running requests: nv_inference_exec_count, which other endpoint pickers read as one,
+// counts executions since the start and only grows. What it executes is not in its pending count either.
 
-/** How a family is read. Gauges of several series (ranks behind one port) are summed, KV use takes the largest. */
+/** A number that a sample's value is. */
+export type Gauge = "waiting" | "running" | "kvUsage" | "blockSize" | "blocks";
+
+/** How a family is read. */
 export type Family =
-  | { readonly role: "waiting" | "running" | "kvUsage"; readonly name: string }
+  | {
+      readonly role: Gauge;
+      readonly name: string;
+      /** The label, and its value, of the series that count; all of them when absent. */
+      readonly only?: readonly [label: string, value: string];
+    }
   | {
       readonly role: "cache";
       readonly name: string;
@@ -19,11 +30,9 @@ export type Family =
       readonly max: string;
     };
 
-export type Engine = { readonly name: string; readonly families: readonly Family[] };
-
-export const VLLM: Engine = {
-  name: "vllm",
-  families: [
+/** By the value of the pod's engine label. */
+export const ENGINES = {
+  vllm: [
     { role: "waiting", name: "vllm:num_requests_waiting" },
     { role: "running", name: "vllm:num_requests_running" },
     { role: "kvUsage", name: "vllm:kv_cache_usage_perc" },
@@ -37,4 +46,51 @@ export const VLLM: Engine = {
       max: "max_lora",
     },
   ],
-};
+  sglang: [
+    { role: "waiting", name: "sglang:num_queue_reqs" },
+    { role: "running", name: "sglang:num_running_reqs" },
+    { role: "kvUsage", name: "sglang:token_usage" },
+    { role: "cache", name: "sglang:cache_config_info", blockSize: "page_size", blocks: "num_pages" },
+  ],
+  "trtllm-serve": [
+    { role: "waiting", name: "trtllm_num_requests_waiting" },
+    { role: "running", name: "trtllm_num_requests_running" },
+    { role: "kvUsage", name: "trtllm_kv_cache_utilization" },
+    { role: "blockSize", name: "trtllm_kv_cache_tokens_per_block" },
+    { role: "blocks", name: "trtllm_kv_cache_max_blocks" },
+  ],
+  "triton-tensorrt-llm": [
+    { role: "waiting", name: "nv_trt_llm_request_metrics", only: ["request_type", "waiting"] },
+    { role: "running", name: "nv_trt_llm_request_metrics", only: ["request_type", "scheduled"] },
+    { role: "kvUsage", name: "nv_trt_llm_kv_cache_block_metrics", only: ["kv_cache_block_type", "fraction"] },
+    { role: "blockSize", name: "nv_trt_llm_kv_cache_block_metrics", only: ["kv_cache_block_type", "tokens_per"] },
+    { role: "blocks", name: "nv_trt_llm_kv_cache_block_metrics", only: ["kv_cache_block_type", "max"] },
+  ],
+  triton: [{ role: "waiting", name: "nv_inference_pending_request_count" }],
+  "llama.cpp": [
+    { role: "waiting", name: "llamacpp:requests_deferred" },
+    { role: "running", name: "llamacpp:requests_processing" },
+  ],
+} as const satisfies Readonly<Record<string, readonly Family[]>>;
+
+export type EngineName = keyof typeof ENGINES;
+
+export const ENGINE_NAMES = Object.keys(ENGINES) as readonly EngineName[];
+
+/** Of a pod that says nothing, or something that is not known. */
+const ENGINE_DEFAULT: EngineName = "vllm";
+export const ENGINE_LABEL = "llm-d.ai/engine-type";
+/** Current name first, then the alias. */
+const ENGINE_LABELS = [ENGINE_LABEL, "inference.networking.k8s.io/engine-type"] as const;
+
+/** What a pod with these labels runs. `unknown` is a label, as `name: value`, whose value is no engine's name. */
+export function engineOf(labels: Readonly<Record<string, string>>): {
+  readonly engine: EngineName;
+  readonly unknown?: string;
+} {
+  const label = ENGINE_LABELS.find((name) => labels[name] !== undefined);
+  if (label === undefined) return { engine: ENGINE_DEFAULT };
+  const value = labels[label]!;
+  const engine = ENGINE_NAMES.find((name) => name === value);
+  return engine === undefined ? { engine: ENGINE_DEFAULT, unknown: `${label}: ${value}` } : { engine };
+}

@@ -3,8 +3,11 @@
 // A page has some 600 lines, of which about ten are wanted. The pass steps from line to line with indexOf (memchr) and
 // looks at one character of each: the first after the prefix that all wanted names share. Only lines that pass that
 // are compared with whole names, and only wanted lines have their labels and value read.
+//
+// Several series of a family, such as the ranks or models behind one port, are read as one: queues and running
+// requests are summed, of shares and sizes the largest counts. The order of series does not matter: Triton's changes.
 
-import type { Engine, Family } from "./engines.ts";
+import type { Family, Gauge } from "./engines.ts";
 
 /** Undefined is a value that the page does not have, or that is not usable; then `errors` says why. */
 export type Reading = {
@@ -18,10 +21,13 @@ export type Reading = {
   maxAdapters: number | undefined;
   activeAdapters: readonly string[] | undefined;
   waitingAdapters: readonly string[] | undefined;
+  /** At most ERRORS_MAX. */
   readonly errors: string[];
 };
 
-type Gauge = "waiting" | "running" | "kvUsage";
+/** A page can be wrong in every line; what is wrong first says enough. */
+export const ERRORS_MAX = 16;
+
 /** Reads a page given as a latin1 string (one character per byte); text in it is UTF-8. */
 export type PageReader = (page: string) => Reading;
 
@@ -36,17 +42,33 @@ const CLOSE = 125;
 
 const NUMBER = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/;
 
+const U32_MAX = 0xffff_ffff;
+const add = (a: number, b: number): number => a + b;
+const requests = { most: U32_MAX, whole: false, fold: add, expected: "a number of requests" };
+const size = { most: U32_MAX, whole: true, fold: Math.max, expected: "a whole number" };
+/** What a gauge can be, and how its series become one. */
+const GAUGES = {
+  waiting: requests,
+  running: requests,
+  kvUsage: { most: 1, whole: false, fold: Math.max, expected: "a share from 0 to 1" },
+  blockSize: size,
+  blocks: size,
+} as const;
+
+/** The families of one name. */
+type Metric = { readonly name: string; readonly families: readonly Family[]; readonly labels: readonly string[] };
+
 /** Makes the reader of an engine's pages. */
-export function pageReader(engine: Engine): PageReader {
-  const { families } = engine;
-  const prefixLength = commonPrefixLength(families.map((family) => family.name));
+export function pageReader(families: readonly Family[]): PageReader {
+  const metrics = metricsOf(families);
+  const prefixLength = commonPrefixLength(metrics.map((metric) => metric.name));
   const wanted = new Uint8Array(256);
-  for (const { name } of families) wanted[name.charCodeAt(prefixLength)] = 1;
+  for (const { name } of metrics) wanted[name.charCodeAt(prefixLength)] = 1;
   return (page) => {
     const state = new PageState(page);
     for (let at = 0; at < page.length; ) {
       while (isBlank(page.charCodeAt(at))) ++at;
-      if (wanted[page.charCodeAt(at + prefixLength)] === 1) readLine(state, families, at);
+      if (wanted[page.charCodeAt(at + prefixLength)] === 1) readLine(state, metrics, at);
       const newline = page.indexOf("\n", at);
       if (newline < 0) break;
       at = newline + 1;
@@ -59,10 +81,20 @@ function isBlank(code: number): boolean {
   return code === SPACE || code === TAB;
 }
 
+function metricsOf(families: readonly Family[]): readonly Metric[] {
+  const names = [...new Set(families.map((family) => family.name))];
+  return names.map((name) => {
+    const own = families.filter((family) => family.name === name);
+    return { name, families: own, labels: [...new Set(own.flatMap(labelsOf))] };
+  });
+}
+
+/** Shorter than any of the names, so that each has a character after the prefix. */
 function commonPrefixLength(names: readonly string[]): number {
   const first = names[0] ?? "";
+  const most = Math.min(...names.map((name) => name.length)) - 1;
   let length = 0;
-  while (length < first.length && names.every((name) => name[length] === first[length])) ++length;
+  while (length < most && names.every((name) => name[length] === first[length])) ++length;
   return length;
 }
 
@@ -94,35 +126,44 @@ class PageState {
   }
 }
 
-function readLine(state: PageState, families: readonly Family[], at: number): void {
+function readLine(state: PageState, metrics: readonly Metric[], at: number): void {
   const { page } = state;
-  for (const family of families) {
-    if (!page.startsWith(family.name, at)) continue;
-    const nameEnd = at + family.name.length;
+  for (const metric of metrics) {
+    if (!page.startsWith(metric.name, at)) continue;
+    const nameEnd = at + metric.name.length;
     const next = page.charCodeAt(nameEnd);
     if (next !== OPEN && !isBlank(next)) continue;
-    const newline = page.indexOf("\n", nameEnd);
-    readSample(state, family, nameEnd, newline < 0 ? page.length : newline);
+    readSample(state, metric, nameEnd);
     return;
   }
 }
 
 /** Reads labels and value of a wanted line, from the end of its name to the end of the line. */
-function readSample(state: PageState, family: Family, nameEnd: number, lineEnd: number): void {
+function readSample(state: PageState, metric: Metric, nameEnd: number): void {
   const { page } = state;
+  const newline = page.indexOf("\n", nameEnd);
+  const lineEnd = newline < 0 ? page.length : newline;
   let at = skipBlanks(page, nameEnd);
   const labels = new Map<string, string>();
-  if (page.charCodeAt(at) === OPEN) at = readLabels(page, at + 1, lineEnd, labelsOf(family), labels);
-  const rest = at < 0 ? page.slice(nameEnd, lineEnd) : page.slice(at, lineEnd);
-  const [value = "", time, ...more] = rest.trim().split(/[ \t]+/);
+  if (page.charCodeAt(at) === OPEN) at = readLabels(page, at + 1, lineEnd, metric.labels, labels);
+  const rest = page.slice(at < 0 ? nameEnd : at, lineEnd).trim();
+  const [text = "", time, ...more] = rest.split(/[ \t]+/);
   const wellFormed = at >= 0 && more.length === 0 && (time === undefined || /^-?\d+$/.test(time));
-  take(state, family, labels, wellFormed && NUMBER.test(value) ? Number(value) : Number.NaN, rest.trim());
+  const value = wellFormed && NUMBER.test(text) ? Number(text) : Number.NaN;
+  for (const family of metric.families) if (at < 0 || counts(family, labels)) take(state, family, labels, value, rest);
+}
+
+/** Whether a series with these labels is of the family. Of a malformed series nobody knows. */
+function counts(family: Family, labels: ReadonlyMap<string, string>): boolean {
+  if (!("only" in family) || family.only === undefined) return true;
+  const [label, value] = family.only;
+  return labels.get(label) === value;
 }
 
 function labelsOf(family: Family): readonly string[] {
   if (family.role === "cache") return [family.blockSize, family.blocks];
   if (family.role === "adapters") return [family.active, family.waiting, family.max];
-  return [];
+  return family.only === undefined ? [] : [family.only[0]];
 }
 
 /**
@@ -196,19 +237,20 @@ function take(
 }
 
 function misread(reading: Reading, what: string, expected: string, found: string): void {
-  reading.errors.push(`${what}: expected ${expected}, found ${found.slice(0, 60)}`);
+  if (reading.errors.length < ERRORS_MAX)
+    reading.errors.push(`${what}: expected ${expected}, found ${found.length > 60 ? `${found.slice(0, 60)}…` : found}`);
 }
 
 function takeGauge(state: PageState, name: string, gauge: Gauge, value: number, found: string): void {
   const { reading } = state;
-  const most = gauge === "kvUsage" ? 1 : Number.MAX_VALUE;
-  if (!(value >= 0 && value <= most)) {
+  const { most, whole, fold, expected } = GAUGES[gauge];
+  if (!(value >= 0 && value <= most) || (whole && !Number.isInteger(value))) {
     state.spoiled.add(gauge);
-    misread(reading, name, gauge === "kvUsage" ? "a share from 0 to 1" : "a number of requests", found);
+    misread(reading, name, expected, found);
     return;
   }
-  const before = reading[gauge] ?? 0;
-  reading[gauge] = gauge === "kvUsage" ? Math.max(before, value) : before + value;
+  const before = reading[gauge];
+  reading[gauge] = before === undefined ? value : fold(before, value);
 }
 
 function takeCache(
@@ -216,8 +258,10 @@ function takeCache(
   family: Extract<Family, { role: "cache" }>,
   labels: ReadonlyMap<string, string>,
 ): void {
-  reading.blockSize ??= wholeNumber(reading, family.name, family.blockSize, labels);
-  reading.blocks ??= wholeNumber(reading, family.name, family.blocks, labels);
+  for (const gauge of ["blockSize", "blocks"] as const) {
+    const value = wholeNumber(reading, family.name, family[gauge], labels);
+    if (value !== undefined) reading[gauge] = Math.max(reading[gauge] ?? 0, value);
+  }
 }
 
 function takeAdapters(
@@ -249,7 +293,7 @@ function wholeNumber(
   const text = labels.get(label) ?? "";
   if (text === "" || text === "None") return undefined;
   const value = /^\d{1,10}$/.test(text) ? Number(text) : Number.NaN;
-  if (value <= 0xffff_ffff) return value;
+  if (value <= U32_MAX) return value;
   misread(reading, `${family}{${label}}`, "a whole number", text);
   return undefined;
 }

@@ -1,8 +1,10 @@
 // The loops of all endpoints.
 
 import type { Log } from "../log.ts";
+import type { Access } from "./access.ts";
+import type { EngineName } from "./engines.ts";
 import type { Reading } from "./exposition.ts";
-import { ScrapeLoop } from "./loop.ts";
+import { ScrapeLoop, type ScrapeTarget } from "./loop.ts";
 
 /** A single failure is often a kept-alive connection that the server has just closed. */
 const FAILURES_TO_TELL = 2;
@@ -10,13 +12,14 @@ const FAILURES_TO_TELL = 2;
 export type FleetOptions = {
   /** Of an endpoint that has work. */
   readonly intervalMs: number;
+  readonly access: Access;
   readonly log: Log;
   readonly onReading: (address: string, reading: Reading, intervalMs: number) => void;
   /** After every scrape. `values` is how many values of the page could not be used. */
   readonly onScrape: (outcome: { readonly ok: boolean; readonly durationMs: number; readonly values: number }) => void;
 };
 
-type Member = { readonly loop: ScrapeLoop; failures: number; wrong: string };
+type Member = { readonly engine: EngineName; readonly loop: ScrapeLoop; failures: number; wrong: string };
 
 export class Fleet {
   readonly #options: FleetOptions;
@@ -26,15 +29,15 @@ export class Fleet {
     this.#options = options;
   }
 
-  /** Scrapes these and no others from now on. */
-  setAddresses(addresses: readonly string[]): void {
-    const wanted = new Set(addresses);
-    for (const [address, { loop }] of this.#members) {
-      if (wanted.has(address)) continue;
+  /** Scrapes these and no others from now on. Each address is there once. */
+  setTargets(targets: readonly ScrapeTarget[]): void {
+    const wanted = new Map(targets.map((target) => [target.address, target]));
+    for (const [address, { engine, loop }] of this.#members) {
+      if (wanted.get(address)?.engine === engine) continue;
       this.#members.delete(address);
       void loop.stop();
     }
-    for (const address of wanted) if (!this.#members.has(address)) this.#start(address);
+    for (const target of wanted.values()) if (!this.#members.has(target.address)) this.#start(target);
   }
 
   setInFlight(inFlight: (address: string) => number | undefined): void {
@@ -53,9 +56,10 @@ export class Fleet {
     await Promise.all(loops);
   }
 
-  #start(address: string): void {
-    const { intervalMs, onReading, onScrape } = this.#options;
-    const loop = new ScrapeLoop(address, intervalMs, {
+  #start(target: ScrapeTarget): void {
+    const { intervalMs, access, onReading, onScrape } = this.#options;
+    const { address, engine } = target;
+    const loop = new ScrapeLoop(target, access, intervalMs, {
       onReading: (reading, nextMs, durationMs) => {
         this.#tellReading(address, member, reading);
         onScrape({ ok: true, durationMs, values: reading.errors.length });
@@ -66,7 +70,7 @@ export class Fleet {
         onScrape({ ok: false, durationMs, values: 0 });
       },
     });
-    const member: Member = { loop, failures: 0, wrong: "" };
+    const member: Member = { engine, loop, failures: 0, wrong: "" };
     this.#members.set(address, member);
   }
 

@@ -1,8 +1,9 @@
 // One loop per endpoint: fetch its metrics page, read it, wait. Loops share nothing, so a slow endpoint delays no
 // other.
 
-import { Client } from "undici";
-import { VLLM } from "./engines.ts";
+import type { Client } from "undici";
+import type { Access } from "./access.ts";
+import { ENGINE_LABEL, ENGINE_NAMES, ENGINES, type EngineName } from "./engines.ts";
 import { type PageReader, pageReader, type Reading } from "./exposition.ts";
 
 /** A page of vLLM has 60 KB; ten times the adapters and ranks do not make it this large. */
@@ -13,13 +14,15 @@ const TIMEOUT_MS = 1_000;
 /** Keeps the loops from falling into step: 10 % either way. */
 const JITTER = 0.1;
 
-const REQUEST = {
-  path: "/metrics",
-  method: "GET",
-  headers: { accept: "text/plain;version=0.0.4", "user-agent": "pointsman" },
-} as const;
+const READERS = Object.fromEntries(
+  Object.entries(ENGINES).map(([name, families]) => [name, pageReader(families)]),
+) as Readonly<Record<EngineName, PageReader>>;
 
-const readVllm: PageReader = pageReader(VLLM);
+export type ScrapeTarget = {
+  /** `ip:port` or `[ip]:port`. */
+  readonly address: string;
+  readonly engine: EngineName;
+};
 
 export type ScrapeListener = {
   /** `intervalMs` is the time until the next scrape of this endpoint, before jitter. */
@@ -27,9 +30,10 @@ export type ScrapeListener = {
   readonly onFailure: (reason: string, durationMs: number) => void;
 };
 
-/** Scrapes `http://address/metrics` every `busyIntervalMs` while there is work, and less and less often when idle. */
+/** Scrapes a target every `busyIntervalMs` while there is work, and less and less often when idle. */
 export class ScrapeLoop {
-  readonly #address: string;
+  readonly #target: ScrapeTarget;
+  readonly #access: Access;
   readonly #busyIntervalMs: number;
   readonly #listener: ScrapeListener;
   #client: Client;
@@ -43,12 +47,13 @@ export class ScrapeLoop {
   #inFlight = 0;
   #workSeen = false;
 
-  constructor(address: string, busyIntervalMs: number, listener: ScrapeListener) {
-    this.#address = address;
+  constructor(target: ScrapeTarget, access: Access, busyIntervalMs: number, listener: ScrapeListener) {
+    this.#target = target;
+    this.#access = access;
     this.#busyIntervalMs = busyIntervalMs;
     this.#intervalMs = busyIntervalMs;
     this.#listener = listener;
-    this.#client = this.#connect();
+    this.#client = access.connect(target.address);
     this.#timer = setTimeout(() => this.#scrape(), Math.random() * Math.min(busyIntervalMs, 50));
   }
 
@@ -73,11 +78,6 @@ export class ScrapeLoop {
     await this.#client.destroy();
   }
 
-  /** Time limits are ours (see Scrape): undici's are in steps of half a second. */
-  #connect(): Client {
-    return new Client(`http://${this.#address}`, { headersTimeout: 0, bodyTimeout: 0, pipelining: 1 });
-  }
-
   #schedule(): void {
     clearTimeout(this.#timer);
     const spread = 1 + JITTER * (2 * Math.random() - 1);
@@ -89,7 +89,7 @@ export class ScrapeLoop {
     this.#startedMs = performance.now();
     const scrape = new Scrape((page, failure) => this.#finish(scrape, page, failure));
     this.#current = scrape;
-    this.#client.dispatch(REQUEST, scrape);
+    this.#client.dispatch(this.#access.request(), scrape);
   }
 
   #finish(scrape: Scrape, page: string | undefined, failure: string): void {
@@ -97,14 +97,20 @@ export class ScrapeLoop {
     this.#current = undefined;
     if (scrape.timedOut) {
       this.#client.destroy().catch(() => {});
-      this.#client = this.#connect();
+      this.#client = this.#access.connect(this.#target.address);
     }
-    const reading = page === undefined ? undefined : readVllm(page);
-    if (reading === undefined) this.#failed(failure);
-    else if (!hasValues(reading))
-      this.#failed(reading.errors[0] ?? "the page has none of the metrics of a model server");
-    else this.#succeeded(reading);
+    if (page === undefined) this.#failed(failure);
+    else this.#read(page);
     this.#schedule();
+  }
+
+  #read(page: string): void {
+    const { engine } = this.#target;
+    const reading = READERS[engine](page);
+    if (!hasValues(reading)) this.#failed(reading.errors[0] ?? strange(page, engine));
+    // The line may lack digits, and lines after it are missing: of a sum a part.
+    else if (!page.endsWith("\n")) this.#failed("the page breaks off in the middle of a line");
+    else this.#succeeded(reading);
   }
 
   #succeeded(reading: Reading): void {
@@ -128,6 +134,13 @@ export class ScrapeLoop {
 
 function hasValues({ waiting, running, kvUsage }: Reading): boolean {
   return waiting !== undefined || running !== undefined || kvUsage !== undefined;
+}
+
+/** What a page without the engine's metrics has instead. */
+function strange(page: string, engine: EngineName): string {
+  const other = ENGINE_NAMES.find((name) => hasValues(READERS[name](page)));
+  const hint = other === undefined ? "" : `, but those of ${other}: see the pod's label ${ENGINE_LABEL}`;
+  return `the page has none of the metrics of ${engine}${hint}`;
 }
 
 type Controller = { abort(reason: Error): void };
@@ -182,7 +195,8 @@ class Scrape {
   }
 
   onResponseError(_controller: Controller, error: Error): void {
-    this.#end(undefined, error.message);
+    // Node's advice is about its own command line.
+    this.#end(undefined, error.message.trim().replace(/; if the root CA is .*/, "; see --metrics-ca"));
   }
 
   #end(page: string | undefined, failure: string): void {
