@@ -2,6 +2,8 @@
 // end, and a stop that always comes back.
 
 import { type ChildProcess, type StdioOptions, spawn } from "node:child_process";
+import { once } from "node:events";
+import type { Socket } from "node:net";
 import { createInterface } from "node:readline";
 
 export interface ChildOptions {
@@ -12,6 +14,8 @@ export interface ChildOptions {
   readonly onLine?: (line: string) => void;
   /** Opens a channel: messages of the child reach `onMessage`, and it notices when this process is gone. */
   readonly onMessage?: (message: unknown) => void;
+  /** Ends it also when this process is gone without a word: killed outright, or crashed. */
+  readonly isGuarded?: boolean;
 }
 
 export interface Child {
@@ -44,9 +48,11 @@ export function startChild(options: ChildOptions): Child {
     });
   }
   if (options.onMessage) child.on("message", options.onMessage);
+  const guard = options.isGuarded && child.pid !== undefined ? startGuard(child.pid) : undefined;
   let over = false;
-  const ended = endOf(child).then((reason) => {
+  const ended = endOf(child).then(async (reason) => {
     over = true;
+    await dismiss(guard);
     return reason;
   });
   return {
@@ -62,6 +68,28 @@ export function startChild(options: ChildOptions): Child {
       clearTimeout(force);
     },
   };
+}
+
+/** A shell that waits for its input to close, which only the end of this process does, and then ends `pid`. */
+function startGuard(pid: number): ChildProcess {
+  const script = 'read -r _; kill "$1"';
+  const guard = spawn("/bin/sh", ["-c", script, "guard", String(pid)], {
+    stdio: ["pipe", "ignore", "ignore"],
+    detached: true,
+  });
+  // Without a shell there is no guard, and no harm.
+  guard.once("error", () => {});
+  guard.stdin?.once("error", () => {});
+  guard.unref();
+  (guard.stdin as Socket | null)?.unref();
+  return guard;
+}
+
+async function dismiss(guard: ChildProcess | undefined): Promise<void> {
+  if (guard?.pid === undefined || guard.exitCode !== null || guard.signalCode !== null) return;
+  guard.ref();
+  guard.kill("SIGKILL");
+  await once(guard, "exit");
 }
 
 /** "close" and not "exit": by then its last lines have been read. */

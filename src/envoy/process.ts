@@ -49,6 +49,7 @@ export async function startEnvoy(options: EnvoyOptions): Promise<Envoy> {
   const child = startChild({
     command: options.envoyPath,
     args,
+    isGuarded: true,
     ...(options.onLine === undefined ? {} : { onLine: options.onLine }),
   });
   try {

@@ -104,7 +104,8 @@ describe("pointsman up", () => {
     const line = await running.line(/^pointsman: listening on /);
     port = Number(line.split(":").at(-1));
     children = childrenOf(running.pid);
-    expect(children).toHaveLength(2);
+    // Envoy, its guard and the agent
+    expect(children).toHaveLength(3);
   });
   afterEach(async () => {
     running.kill("SIGTERM");
@@ -126,13 +127,25 @@ describe("pointsman up", () => {
 
   test.each([
     ["Envoy", (name: string) => name === "envoy"],
-    ["The agent", (name: string) => name !== "envoy"],
+    ["The agent", (name: string) => name !== "envoy" && name !== "sh"],
   ])("ends with status 1 when its child dies: %s", async (who, isIt) => {
     process.kill(children.find((child) => isIt(nameOf(child)))!, "SIGKILL");
     const { status, stderr } = await running.done;
     expect(status).toBe(1);
     expect(stderr).toMatch(new RegExp(`^pointsman: ${who} ended unexpectedly \\(SIGKILL\\)`, "m"));
   });
+});
+
+test("killed outright, it takes Envoy and the agent along", async () => {
+  const tmp = mkdtempSync(join(dir, "killed-"));
+  const running = start(["up", "--objects", objects, ...free("listen", "admin", "agent"), "--concurrency=1"], {
+    TMPDIR: tmp,
+  });
+  await running.line(/^pointsman: listening on /);
+  const children = childrenOf(running.pid);
+  running.kill("SIGKILL");
+  await running.done;
+  await vi.waitFor(() => expect(children.filter(isAlive)).toEqual([]), { timeout: 10_000, interval: 20 });
 });
 
 describe("pointsman up refuses", () => {
