@@ -23,10 +23,14 @@ const entries: usize = heap.alloc(ENDPOINTS_MAX * <u32>CANDIDATE_BYTES);
 export let count: u32 = 0;
 /** Whether any candidate has fresh metrics. */
 export let anyFresh: bool = false;
+/** Candidates whose waiting or kvUsage is stale or unknown. Mostly none, and then there is nothing to settle. */
+export let unsettled: u32 = 0;
 
 export function at(n: u32): Candidate {
   return changetype<Candidate>(entries + <usize>n * CANDIDATE_BYTES);
 }
+
+const SCORED: u32 = KNOWN_WAITING | KNOWN_KV_USAGE;
 
 /** Fills the table with the endpoints of a pool: those that are not down, or all when all are. */
 export function gather(pool: snapshot.Pool, nowNs: u64): void {
@@ -37,6 +41,7 @@ export function gather(pool: snapshot.Pool, nowNs: u64): void {
 function gatherWhere(pool: snapshot.Pool, nowNs: u64, alsoDown: bool): void {
   count = 0;
   anyFresh = false;
+  unsettled = 0;
   for (let row = pool.firstRow, end = pool.firstRow + pool.rowCount; row < end; ++row) {
     const id = snapshot.id(row);
     if (id == endpoints.NO_ID) continue;
@@ -56,6 +61,7 @@ function add(row: u32, id: u32, endpoint: endpoints.Endpoint, nowNs: u64): void 
   candidate.waiting = (measured.known & KNOWN_WAITING) != 0 ? waitingNow(measured, endpoint, candidate.inFlight) : NaN;
   candidate.kvUsage = (measured.known & KNOWN_KV_USAGE) != 0 ? <f64>measured.kvUsage : NaN;
   if (candidate.stale == 0) anyFresh = true;
+  if (candidate.stale != 0 || (measured.known & SCORED) != SCORED) ++unsettled;
 }
 
 /**

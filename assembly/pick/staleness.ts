@@ -12,6 +12,7 @@ export const KV_USAGE = offsetof<candidates.Candidate>("kvUsage");
  * when none is fresh: the scorer of that value is left out of this pick.
  */
 export function settle(field: usize): bool {
+  if (candidates.unsettled == 0) return candidates.count != 0;
   let sum: f64 = 0;
   let known = 0;
   for (let n: u32 = 0; n < candidates.count; ++n) {

@@ -10,8 +10,9 @@ export function prepare(): void {
   highest = -Infinity;
   for (let n: u32 = 0; n < candidates.count; ++n) {
     const waiting = candidates.at(n).waiting;
-    lowest = min<f64>(lowest, waiting);
-    highest = max<f64>(highest, waiting);
+    // Compared, not f64.min and f64.max: those treat NaN and -0 apart and take several instructions.
+    if (waiting < lowest) lowest = waiting;
+    if (waiting > highest) highest = waiting;
   }
 }
 
