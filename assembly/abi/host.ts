@@ -21,7 +21,6 @@ import { REPLY_DETAILS } from "../../src/wire/names";
 import { NO_GRPC_STATUS, OK } from "./status";
 import { pointer, utf8 } from "./text";
 
-export const LOG_INFO = 2;
 export const LOG_WARN = 3;
 export const LOG_CRITICAL = 5;
 

@@ -10,8 +10,6 @@ export const STOP_NO_BUFFER = 3;
 
 // Results of host calls
 export const OK = 0;
-export const NOT_FOUND = 1;
-export const CAS_MISMATCH = 8;
 
 // Header maps
 export const REQUEST_HEADERS = 0;

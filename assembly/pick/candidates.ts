@@ -6,7 +6,7 @@ import { KNOWN_KV_USAGE, KNOWN_WAITING } from "../../src/wire/snapshot";
 import * as endpoints from "../state/endpoints";
 import * as snapshot from "../state/snapshot";
 
-/** One candidate, 32 bytes. NaN in waiting or kvUsage: not known, or stale and not yet judged. */
+/** One candidate, 32 bytes. NaN in waiting or kvUsage: not known; staleness.settle judges it. */
 @unmanaged
 export class Candidate {
   waiting: f64;

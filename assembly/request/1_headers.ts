@@ -5,13 +5,18 @@ import {
   HEADER_DATA_PARALLEL,
   HEADER_DESTINATION,
   HEADER_ENCODERS,
+  HEADER_HEDGE,
   HEADER_KV_SOURCE,
   HEADER_MAX_RETRIES,
   HEADER_PREFILLER,
+  HEADER_RETRIABLE_CODES,
+  HEADER_RETRIABLE_HEADERS,
   HEADER_RETRY_GRPC_ON,
   HEADER_RETRY_ON,
   HEADER_SERVED,
   HEADER_SUBSET,
+  HEADER_TIMEOUT_MS,
+  HEADER_TRY_TIMEOUT_MS,
 } from "../../src/wire/names";
 import * as host from "../abi/host";
 import { REQUEST_HEADERS } from "../abi/status";
@@ -46,6 +51,11 @@ const internal: StaticArray<ArrayBuffer> = [
   utf8(HEADER_MAX_RETRIES),
   utf8(HEADER_RETRY_ON),
   utf8(HEADER_RETRY_GRPC_ON),
+  utf8(HEADER_RETRIABLE_CODES),
+  utf8(HEADER_RETRIABLE_HEADERS),
+  utf8(HEADER_TIMEOUT_MS),
+  utf8(HEADER_TRY_TIMEOUT_MS),
+  utf8(HEADER_HEDGE),
 ];
 /** A bit for each length that an internal header has: most headers are told apart by it. */
 const internalLengths = lengthBits();

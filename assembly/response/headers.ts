@@ -4,9 +4,9 @@ import { HEADER_SERVED } from "../../src/wire/names";
 import { monotonicNs } from "../abi/clock";
 import * as host from "../abi/host";
 import { RESPONSE_HEADERS } from "../abi/status";
-import { hash, utf8 } from "../abi/text";
+import { equals, hash, utf8 } from "../abi/text";
 import { Config } from "../config";
-import { tell } from "../share/sync";
+import { tell, tellIfDue } from "../share/sync";
 import * as endpoints from "../state/endpoints";
 import * as streams from "../state/streams";
 
@@ -14,6 +14,8 @@ const servedHeader = utf8(HEADER_SERVED);
 const statusHeader = utf8(":status");
 const upstreamAddress = utf8("upstream\0address");
 const responseFlags = utf8("response\0flags");
+const codeDetails = utf8("response\0code_details");
+const viaUpstream = utf8("via_upstream");
 
 /**
  * Envoy's response flags that say that the last endpoint asked could not serve: connection failure (bit
@@ -30,13 +32,26 @@ export function read(stream: streams.Stream, config: Config): void {
   if (stream.destinationCount == 0) return;
   if (!isFailure && id == stream.counted && endpoints.at(id).failures == 0) return;
   const nowNs = monotonicNs();
-  if (id != stream.counted) failBefore(stream, id, nowNs);
+  let isNews: bool = id != stream.counted && failBefore(stream, id, nowNs);
   if (id != endpoints.NO_ID) {
     moveTo(stream, id);
-    if (!isFailure) endpoints.noteSuccess(endpoints.at(id));
-    else if (isEndpointsFault()) endpoints.noteFailure(endpoints.at(id), nowNs);
+    isNews = (isFailure ? noteFailure(id, nowNs) : noteSuccess(id)) || isNews;
   }
-  tell(nowNs);
+  if (isNews) tell(nowNs);
+  else tellIfDue(nowNs, config.context);
+}
+
+function noteFailure(id: u32, nowNs: u64): bool {
+  return isEndpointsFault() && endpoints.noteFailure(endpoints.at(id), nowNs);
+}
+
+/** Only an answer of the endpoint's own speaks for it: Envoy's 413 does not. */
+function noteSuccess(id: u32): bool {
+  const endpoint = endpoints.at(id);
+  if (endpoint.failures == 0) return false;
+  if (host.getProperty(codeDetails) && !equals(host.data, host.size, viaUpstream)) return false;
+  endpoints.noteSuccess(endpoint);
+  return true;
 }
 
 function isServerError(): bool {
@@ -52,17 +67,19 @@ function isEndpointsFault(): bool {
 
 /**
  * Endpoints of the list before the one that answered were asked and failed. When another answered,
- * only of the first is it known that it was asked.
+ * only of the first is it known that it was asked. Answers whether a failure is news.
  */
-function failBefore(stream: streams.Stream, served: u32, nowNs: u64): void {
+function failBefore(stream: streams.Stream, served: u32, nowNs: u64): bool {
+  let isNews: bool = false;
   let place: u32 = 0;
   while (place < stream.destinationCount && <u32>streams.destination(stream, place) != served) ++place;
   const asked: u32 = place == <u32>stream.destinationCount ? 1 : place;
   for (let n: u32 = 0; n < asked; ++n) {
     const endpoint = endpoints.at(streams.destination(stream, n));
     if (endpoint.addressHash == 0 || endpoint.born > stream.topology) continue;
-    endpoints.noteFailure(endpoint, nowNs);
+    isNews = endpoints.noteFailure(endpoint, nowNs) || isNews;
   }
+  return isNews;
 }
 
 /** The request counts as in flight where it is served. */

@@ -78,7 +78,7 @@ function hear(nowNs: u64): void {
   release(from);
 }
 
-/** Tells at once: a failure, which is rare and worth every other worker's knowing. */
+/** Tells at once: that an endpoint fails or serves again, which every other worker should know. */
 export function tell(nowNs: u64): void {
   toldNs = nowNs;
   if (slot != lease.NO_SLOT) column.publish(slot, generation, nowNs);
@@ -91,18 +91,17 @@ function readTopology(): u64 {
   const epoch = load<u64>(data);
   const sequence = load<u64>(data, 8);
   if (epoch == triedEpoch) return sequence;
+  if (!getShared(pointer(topologyKey), topologyKey.byteLength)) return triedSequence;
   triedEpoch = epoch;
   triedSequence = 0;
-  if (getShared(pointer(topologyKey), topologyKey.byteLength)) {
-    if (snapshot.loadTopology(data, size)) stats.definePools();
-    else warn(unreadTopology, epoch);
-  }
+  if (snapshot.loadTopology(data, size)) stats.definePools();
+  else warn(unreadTopology, epoch);
   return sequence;
 }
 
 function readMetrics(sequence: u64): void {
-  triedSequence = sequence;
   if (!getShared(pointer(metricsKey), metricsKey.byteLength)) return;
+  triedSequence = sequence;
   if (snapshot.loadMetrics(data, size) == snapshot.UNREAD) warn(unreadMetrics, sequence);
 }
 

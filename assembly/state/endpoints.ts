@@ -23,7 +23,7 @@ export class Endpoint {
   /** Requests of this worker on it now. */
   inFlight: u32;
   othersInFlight: u32;
-  /** Failures in a row. */
+  /** Failures in a row, those of one cooldown counted once. */
   failures: u32;
   /** Its first row in the topology, or NO_ROW. */
   row: u32;
@@ -155,10 +155,16 @@ export function cooldownNs(failures: u32): u64 {
   return min<u64>((<u64>FAILURE_COOLDOWN_MS) << doublings, FAILURE_COOLDOWN_MS_MAX) * 1_000_000;
 }
 
-export function noteFailure(endpoint: Endpoint, nowNs: u64): void {
+/**
+ * Answers whether that is news. What was sent before an endpoint failed fails with it, and counts as that
+ * one failure: only an endpoint that has served its time and fails again stays out for longer.
+ */
+export function noteFailure(endpoint: Endpoint, nowNs: u64): bool {
+  if (endpoint.failures != 0 && nowNs - endpoint.failedNs < cooldownNs(endpoint.failures)) return false;
   ++endpoint.failures;
   endpoint.failedNs = nowNs;
   endpoint.downUntilNs = nowNs + cooldownNs(endpoint.failures);
+  return true;
 }
 
 export function noteSuccess(endpoint: Endpoint): void {

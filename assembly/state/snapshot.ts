@@ -17,6 +17,8 @@ import {
   H_SEQUENCE,
   KIND_METRICS,
   KIND_TOPOLOGY,
+  KNOWN_KV_USAGE,
+  KNOWN_WAITING,
   M_AGE_MS,
   M_INTERVAL_MS,
   M_KNOWN,
@@ -179,6 +181,9 @@ function widen(from: usize, rowBytes: u32): void {
 /** Settles from when on a row is stale, and at a new scrape what was in flight then. */
 function noteMeasured(row: u32): void {
   const measured = changetype<Metrics>(metricsRow(row));
+  // A value no server can mean, NaN above all, would win or spoil every pick.
+  if (!(measured.waiting >= 0 && measured.waiting < Infinity)) measured.known &= ~KNOWN_WAITING;
+  if (!(measured.kvUsage >= 0 && measured.kvUsage <= 1)) measured.known &= ~KNOWN_KV_USAGE;
   if (measured.known == 0) {
     store<u64>(staleAt + (row << 3), 0);
     return;

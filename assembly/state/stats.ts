@@ -53,7 +53,7 @@ class PoolStats {
   outcome2: u32;
   outcome3: u32;
   outcome4: u32;
-  /** What Envoy was last told is in flight. */
+  /** What Envoy was last told is in flight, or UNTOLD: a VM that trapped may have left a figure there. */
   toldInFlight: u32;
   /** Counted here and not yet told to Envoy. */
   newRequests: u32;
@@ -63,6 +63,8 @@ class PoolStats {
   newOutcome3: u32;
   newOutcome4: u32;
 }
+
+const UNTOLD: u32 = u32.MAX_VALUE;
 
 /** Entry 0 stands for requests that belong to no pool, and for pools beyond the bound. */
 const ENTRIES_MAX: u32 = POOLS_MAX * 4;
@@ -111,6 +113,7 @@ function defineEntry(pool: usize, poolLength: u32): u32 {
   if (used == ENTRIES_MAX) return 0;
   const stats = entry(used);
   stats.name = name;
+  stats.toldInFlight = UNTOLD;
   stats.requests = define(COUNTER, requestsName, -1, pool, poolLength);
   stats.inFlight = define(GAUGE, inFlightName, -1, pool, poolLength);
   stats.pickNs = define(HISTOGRAM, pickNsName, -1, pool, poolLength);
@@ -128,8 +131,13 @@ export function defineNoPool(): void {
   if (used == 0) defineEntry(changetype<usize>(noPoolName), noPoolName.byteLength);
 }
 
-/** Makes the entries of the topology's pools. Called when a topology was loaded. */
+/** Makes the entries of the topology's pools, and ends the gauges of the others. Called when a topology was loaded. */
 export function definePools(): void {
+  for (let n: u32 = 1; n < used; ++n) {
+    if (entry(n).toldInFlight == 0) continue;
+    entry(n).toldInFlight = 0;
+    record(entry(n).inFlight, 0);
+  }
   for (let n: u32 = 0; n < snapshot.poolCount; ++n) {
     const pool = snapshot.pool(n);
     store<u32>(entryOf + (n << 2), defineEntry(snapshot.poolName(pool), pool.nameLength));
@@ -185,7 +193,9 @@ function tellInFlight(): void {
 
 /** Tells Envoy the age and the epoch of what this worker picks by. */
 export function recordSnapshot(nowNs: u64): void {
-  const ageMs = snapshot.metricsReceivedNs == 0 ? 0 : (nowNs - snapshot.metricsReceivedNs) / 1_000_000;
+  const receivedNs = snapshot.metricsReceivedNs;
+  // Ingest, on another thread, may have stamped them after this callback read the clock.
+  const ageMs = receivedNs == 0 || receivedNs > nowNs ? 0 : (nowNs - receivedNs) / 1_000_000;
   for (let n: u32 = 0; n < snapshot.poolCount; ++n) {
     record(ofPool(n).snapshotAge, ageMs);
     record(ofPool(n).snapshotEpoch, snapshot.epoch);

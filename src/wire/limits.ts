@@ -11,7 +11,7 @@ export const TARGET_PORTS_MAX: u32 = 8;
 export const ADDRESS_BYTES_MAX: u32 = 64;
 /** A namespace (63), a slash and a name (253). */
 export const POOL_NAME_BYTES_MAX: u32 = 320;
-/** Largest blob that ingest takes and a filter reads: 4096 rows with long pod names, doubled. */
+/** Largest blob that ingest takes and a filter reads: 4096 rows with the longest pod names are 1.4 MB. */
 export const SNAPSHOT_BYTES_MAX: u32 = 2_097_152;
 
 // Request bodies

@@ -8,10 +8,15 @@ export const HEADER_PREFILLER = "x-prefiller-host-port";
 export const HEADER_ENCODERS = "x-encoder-hosts-ports";
 export const HEADER_DATA_PARALLEL = "x-data-parallel-host-port";
 export const HEADER_KV_SOURCE = "x-kv-cache-source-host-port";
-/** Envoy's own switches for retries: the list in HEADER_DESTINATION bounds them, not the client. */
+/** Envoy's own switches for retries and timeouts: they are the gateway's, not the client's. */
 export const HEADER_MAX_RETRIES = "x-envoy-max-retries";
 export const HEADER_RETRY_ON = "x-envoy-retry-on";
 export const HEADER_RETRY_GRPC_ON = "x-envoy-retry-grpc-on";
+export const HEADER_RETRIABLE_CODES = "x-envoy-retriable-status-codes";
+export const HEADER_RETRIABLE_HEADERS = "x-envoy-retriable-header-names";
+export const HEADER_TIMEOUT_MS = "x-envoy-upstream-rq-timeout-ms";
+export const HEADER_TRY_TIMEOUT_MS = "x-envoy-upstream-rq-per-try-timeout-ms";
+export const HEADER_HEDGE = "x-envoy-hedge-on-per-try-timeout";
 
 // Response headers
 export const HEADER_SERVED = "x-gateway-destination-endpoint-served";
@@ -30,7 +35,7 @@ export const KEY_TOPOLOGY = "topology";
 export const KEY_METRICS = "metrics";
 /** 16 bytes: topology epoch u64, metrics sequence u64. */
 export const KEY_VERSION = "version";
-/** WORKERS_MAX times: generation u64. Who holds which slot; see share/lease. */
+/** WORKERS_MAX times { generation u64, takenNs u64 }. Who holds which slot; see share/lease. */
 export const KEY_LEASES = "leases";
 /** Followed by the slot's number: what that worker knows, see report.ts. */
 export const KEY_COLUMN = "column/";

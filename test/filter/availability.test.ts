@@ -117,6 +117,21 @@ describe("by age", () => {
   });
 });
 
+// Our agent sends none of these; a snapshot may come from another.
+test.each([
+  ["waiting", Number.NaN],
+  ["waiting", Number.POSITIVE_INFINITY],
+  ["waiting", -1],
+  ["kvUsage", Number.NaN],
+  ["kvUsage", -1e30],
+  ["kvUsage", 1e30],
+])("a row whose %s is %d neither wins nor spoils the pick", (field, value) => {
+  const gateway = new Gateway();
+  const busy = { waiting: 20, running: 10, kvUsage: 0.6 };
+  gateway.serve([A, B, C], [{ ...busy, [field]: value }, IDLE, busy]);
+  for (let n = 0; n < 10; n++) expect(gateway.worker.drive({ body: CHAT }).destination).toMatch(new RegExp(`^${B},`));
+});
+
 describe("formats", () => {
   const pools = [{ name: POOL, endpoints: [{ address: A }, { address: B }] }];
   const rows = [{ waiting: 9, running: 4, kvUsage: 0.9 }, IDLE];

@@ -23,6 +23,11 @@ test.each([
   "x-envoy-max-retries",
   "x-envoy-retry-on",
   "x-envoy-retry-grpc-on",
+  "x-envoy-retriable-status-codes",
+  "x-envoy-retriable-header-names",
+  "x-envoy-upstream-rq-timeout-ms",
+  "x-envoy-upstream-rq-per-try-timeout-ms",
+  "x-envoy-hedge-on-per-try-timeout",
 ])("a client's %s is removed, however often it was sent", (name) => {
   const gateway = one({ servedHeader: true });
   const headers = [

@@ -311,6 +311,36 @@ describe("failures", () => {
     expect(lists.every((list) => list.includes(third!))).toBe(true);
   });
 
+  test("what was in flight when an endpoint failed counts as one failure: it is tried again after a second", () => {
+    const gateway = new Gateway();
+    gateway.serve([A, B]);
+    const open = Array.from({ length: 16 }, () => gateway.worker.open());
+    const onA = open.filter((stream) => firstOf(stream) === A);
+    expect(onA.length).toBeGreaterThan(4);
+    for (const stream of open) {
+      const by = firstOf(stream)!;
+      stream.setProperty("upstream.address", by);
+      stream.responseHeaders([[":status", by === A ? "503" : "200"]], true);
+      stream.end();
+    }
+    expect(everPicked(gateway.worker, A)).toBe(false);
+    gateway.advance(1_001);
+    expect(everPicked(gateway.worker, A)).toBe(true);
+  });
+
+  test("Envoy's own 413 says nothing good of an endpoint that failed", () => {
+    const gateway = new Gateway();
+    gateway.serve([A]);
+    answered(gateway.worker, A, "503");
+    const own = gateway.worker.open();
+    own.setProperty("upstream.address", A);
+    own.setProperty("response.code_details", "request_payload_too_large");
+    own.responseHeaders([[":status", "413"]], true);
+    own.end();
+    gateway.settle();
+    expect(gateway.report().columns[0]?.entries).toMatchObject([{ failures: 1 }]);
+  });
+
   test("a 5xx leaves its endpoint out, a 4xx does not", () => {
     const gateway = new Gateway();
     gateway.serve([A, B]);
