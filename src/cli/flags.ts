@@ -147,15 +147,17 @@ export const ADDRESS: Kind<{ readonly host: string; readonly port: number }> = {
   parse: parseAddress,
 };
 
-/** In milliseconds. */
+const DURATION_MS_MAX = 3_600_000;
+
+/** In milliseconds, one at least. */
 export const DURATION: Kind<number> = {
   placeholder: "DURATION",
-  expected: "a duration with its unit, for example 50ms, 1.5s or 2m",
+  expected: "a duration from 1ms to 60m with its unit, for example 50ms, 1.5s or 2m",
   parse: (text) => {
     const match = /^(\d+(?:\.\d+)?)(ms|s|m)$/.exec(text);
     if (match === null) return undefined;
     const ms = Number(match[1]) * { ms: 1, s: 1_000, m: 60_000 }[match[2] as "ms" | "s" | "m"];
-    return ms > 0 ? ms : undefined;
+    return ms >= 1 && ms <= DURATION_MS_MAX ? ms : undefined;
   },
 };
 

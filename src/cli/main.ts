@@ -22,6 +22,8 @@ const COMMANDS: Readonly<Record<string, () => Promise<Runnable<FlagTable>>>> = {
   demo: async () => untyped((await import("./commands/demo.ts")).command),
 };
 
+// Whoever reads our lines may go before us: a log nobody reads is no reason to end.
+for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});
 process.exitCode = await main(process.argv.slice(2));
 
 async function main([name, ...argv]: readonly string[]): Promise<number> {

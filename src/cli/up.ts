@@ -63,7 +63,7 @@ export interface Up {
   readonly startAgent: () => Promise<void>;
   /** Waits until the filter has acknowledged what the agent has to say. */
   readonly ready: (timeoutMs?: number) => Promise<void>;
-  /** Resolves, with a sentence, when Envoy or the agent ended without being told to. */
+  /** Resolves, with a sentence, when Envoy ended without being told to. An agent that does is started again. */
   readonly broken: Promise<string>;
   /** Ends both and removes the run directory. Can be called more than once. */
   readonly stop: () => Promise<void>;
@@ -73,6 +73,9 @@ const LOG_LEVEL_DEFAULT: LogLevel = "warning";
 const LOCAL: Address = { host: "127.0.0.1", port: 0 };
 const READY_TIMEOUT_MS = 20_000;
 const AGENT_START_TIMEOUT_MS = 15_000;
+/** An agent that ended is started again after this, twice as long after each failure to start it. */
+const AGENT_RESTART_MS = 500;
+const AGENT_RESTART_MS_MAX = 30_000;
 const POLL_MS = 10;
 
 /**
@@ -110,6 +113,7 @@ class Job {
   #admin: Address;
   #agentAddress: Address;
   #stopped: Promise<void> | undefined;
+  readonly #stopping = new AbortController();
 
   constructor(options: UpOptions, prepared: Prepared) {
     this.#options = options;
@@ -155,6 +159,7 @@ class Job {
       config: bootstrap(this.#bootstrapOptions()),
       runDir: this.#runDir,
       logLevel: logLevel ?? LOG_LEVEL_DEFAULT,
+      signal: this.#stopping.signal,
       ...(concurrency === undefined ? {} : { concurrency }),
       ...(onLine === undefined ? {} : { onLine: (line: string) => onLine(line, "envoy") }),
     });
@@ -197,8 +202,23 @@ class Job {
     }
     this.#agentAddress = started;
     void agent.ended.then((reason) => {
-      if (this.#agent === agent) this.#broken.resolve(this.#epitaph("The agent", reason, agent));
+      if (this.#agent === agent) void this.#startAgentAgain(this.#epitaph("The agent", reason, agent));
     });
+  }
+
+  /** Requests go on without the agent, so its end is no reason to end Envoy. */
+  async #startAgentAgain(why: string): Promise<void> {
+    this.#agent = undefined;
+    let delayMs = AGENT_RESTART_MS;
+    for (let told = why; this.#stopped === undefined; delayMs = Math.min(2 * delayMs, AGENT_RESTART_MS_MAX)) {
+      this.#options.onLine?.(`pointsman: ${told}; requests go on, it is started again`, "agent");
+      await sleep(delayMs, undefined, { ref: false });
+      try {
+        return await this.startAgent();
+      } catch (error) {
+        told = (error as Error).message;
+      }
+    }
   }
 
   async killAgent(signal: NodeJS.Signals = "SIGKILL"): Promise<void> {
@@ -220,6 +240,7 @@ class Job {
   }
 
   stop(): Promise<void> {
+    this.#stopping.abort(new Error("stopped"));
     this.#stopped ??= Promise.all([this.killAgent("SIGTERM"), this.stopEnvoy()]).then(() => {
       rmSync(this.#socketPath, { force: true });
       rmSync(this.#runDir, { recursive: true, force: true });

@@ -2,9 +2,11 @@
 
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { stringify } from "yaml";
+import { WORKERS_MAX } from "../wire/limits.ts";
 import { type Address, parseAddress } from "./address.ts";
 import { type Child, startChild } from "./child.ts";
 
@@ -14,10 +16,12 @@ export interface EnvoyOptions {
   readonly config: object;
   /** Folder for bootstrap.yaml and what Envoy says about itself. */
   readonly runDir: string;
-  /** Worker threads; Envoy takes one per core when it is not given. */
+  /** Worker threads; when it is not given one per core, as far as workers can share what they know. */
   readonly concurrency?: number;
   /** trace, debug, info, warning, error, critical or off. */
   readonly logLevel: string;
+  /** Ends the wait for an Envoy that starts. */
+  readonly signal?: AbortSignal;
   readonly onLine?: (line: string) => void;
 }
 
@@ -44,7 +48,7 @@ export async function startEnvoy(options: EnvoyOptions): Promise<Envoy> {
     "--admin-address-path", adminPath,
     "--log-level", options.logLevel,
     "--disable-hot-restart",
-    ...(options.concurrency === undefined ? [] : ["--concurrency", String(options.concurrency)]),
+    "--concurrency", String(options.concurrency ?? Math.min(availableParallelism(), WORKERS_MAX)),
   ];
   const child = startChild({
     command: options.envoyPath,
@@ -52,11 +56,14 @@ export async function startEnvoy(options: EnvoyOptions): Promise<Envoy> {
     isGuarded: true,
     ...(options.onLine === undefined ? {} : { onLine: options.onLine }),
   });
+  const { signal } = options;
   try {
     const deadline = performance.now() + START_TIMEOUT_MS;
-    const admin = await until(child, deadline, () => parseAddress(readIfThere(adminPath)));
-    await until(child, deadline, async () => ((await adminGet(admin, "/ready")) === "LIVE\n" ? true : undefined));
-    const listen = await until(child, deadline, () => mainListenerAddress(admin));
+    const admin = await until(child, deadline, signal, () => parseAddress(readIfThere(adminPath)));
+    await until(child, deadline, signal, async () =>
+      (await adminGet(admin, "/ready")) === "LIVE\n" ? true : undefined,
+    );
+    const listen = await until(child, deadline, signal, () => mainListenerAddress(admin));
     return { child, listen, admin };
   } catch (error) {
     await child.stop();
@@ -86,13 +93,15 @@ async function mainListenerAddress(admin: Address): Promise<Address | undefined>
   return line === undefined ? undefined : parseAddress(line.slice("main::".length));
 }
 
-/** Asks `probe` until it gives something; rejects when Envoy ends first or time is up. */
+/** Asks `probe` until it gives something; rejects when Envoy ends first, time is up, or nobody waits any more. */
 async function until<T>(
   child: Child,
   deadline: number,
+  signal: AbortSignal | undefined,
   probe: () => T | undefined | Promise<T | undefined>,
 ): Promise<T> {
   for (;;) {
+    signal?.throwIfAborted();
     const found = await probe();
     if (found !== undefined) return found;
     if (child.hasEnded()) throw new Error(`Envoy did not start (${await child.ended}): ${lastWords(child)}`);

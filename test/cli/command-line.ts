@@ -49,10 +49,11 @@ export function start(args: readonly string[], env: NodeJS.ProcessEnv = {}): Run
     line: (pattern) =>
       new Promise((resolve, reject) => {
         const look = () => {
-          const found = stdout.split("\n").find((line) => pattern.test(line));
+          const found = `${stdout}\n${stderr}`.split("\n").find((line) => pattern.test(line));
           if (found !== undefined) resolve(found);
         };
         child.stdout.on("data", look);
+        child.stderr.on("data", look);
         look();
         void done.then(() => reject(new Error(`ended without ${pattern}: ${stderr}`)));
       }),

@@ -125,14 +125,20 @@ describe("pointsman up", () => {
     expect(await running.done).toMatchObject({ status: 0, signal: null });
   });
 
-  test.each([
-    ["Envoy", (name: string) => name === "envoy"],
-    ["The agent", (name: string) => name !== "envoy" && name !== "sh"],
-  ])("ends with status 1 when its child dies: %s", async (who, isIt) => {
-    process.kill(children.find((child) => isIt(nameOf(child)))!, "SIGKILL");
+  test("ends with status 1 when Envoy dies", async () => {
+    process.kill(children.find((child) => nameOf(child) === "envoy")!, "SIGKILL");
     const { status, stderr } = await running.done;
     expect(status).toBe(1);
-    expect(stderr).toMatch(new RegExp(`^pointsman: ${who} ended unexpectedly \\(SIGKILL\\)`, "m"));
+    expect(stderr).toMatch(/^pointsman: Envoy ended unexpectedly \(SIGKILL\)/m);
+  });
+
+  test("serves on when the agent dies, and starts it again", async () => {
+    const agent = children.find((child) => nameOf(child) !== "envoy" && nameOf(child) !== "sh")!;
+    process.kill(agent, "SIGKILL");
+    await running.line(/^pointsman: The agent ended unexpectedly \(SIGKILL\).*; requests go on, it is started again$/);
+    expect(await chat(port)).toEqual([200, served(sim)]);
+    await vi.waitFor(() => expect(childrenOf(running.pid)).toHaveLength(3), { timeout: 10_000, interval: 20 });
+    expect(await chat(port)).toEqual([200, served(sim)]);
   });
 });
 
