@@ -17,8 +17,8 @@ export const STALE_INTERVALS = 2.5;
 
 /**
  * An endpoint that refused a connection, reset a request or answered 5xx is left out for
- * FAILURE_COOLDOWN_MS, doubled with each further failure up to FAILURE_COOLDOWN_MS_MAX. Then one
- * request may try it again.
+ * FAILURE_COOLDOWN_MS, doubled each time it fails again afterwards, up to FAILURE_COOLDOWN_MS_MAX. Then
+ * one request may try it again.
  */
 export const FAILURE_COOLDOWN_MS: u32 = 1_000;
 export const FAILURE_COOLDOWN_MS_MAX: u32 = 30_000;
