@@ -1,12 +1,13 @@
 // The agent: watch → scrape → snapshot → encode → push. This file is the wiring.
 //
-//   Folder ─▶ ObjectStore ─▶ membership ─┬─▶ Snapshot ◀─ Fleet (scrapes)      ─▶ status server
-//                                        └─▶ Rollout ─▶ XdsFiles (bare Envoy)
-//                                                    └▶ Pusher ⇄ the filter   ─▶ in-flight back to Snapshot and Fleet
+//   Folder ─▶ FirstState ─▶ ObjectStore ─▶ membership ─┬─▶ Snapshot ◀─ Fleet (scrapes)      ─▶ status server
+//                                                      └─▶ Rollout ─▶ XdsFiles (bare Envoy)
+//                                                                  └▶ Pusher ⇄ the filter   ─▶ in-flight back to both
 
 import { isDeepStrictEqual } from "node:util";
 import { encodeMetrics, encodeTopology } from "./encode.ts";
 import { membership, type PoolEndpoints } from "./endpoints.ts";
+import { FirstState, stateFound } from "./first-state.ts";
 import type { ConfigObject } from "./kinds/object.ts";
 import type { Log } from "./log.ts";
 import { AgentMetrics } from "./metrics.ts";
@@ -55,7 +56,8 @@ type Stop = () => void | Promise<void>;
 const PUSH_INTERVAL_MS = 50;
 
 /**
- * Starts the agent. When it returns, the objects have been read and the files for Envoy are written.
+ * Starts the agent. When it returns, the objects have been read and the files for Envoy are written, unless objects
+ * are wrong while an earlier agent's state is in force: then that stays until they are right.
  * Throws an Error with a sentence for the user when the objects, the address, the xDS directory or a file that
  * `metrics` names cannot be used.
  */
@@ -76,8 +78,11 @@ async function assemble(options: AgentOptions, stops: Stop[]): Promise<Omit<Agen
   const { log, socketPath, scrapeIntervalMs } = options;
   const snapshot = new Snapshot();
   const view = () => snapshot.view(performance.now());
-  const parts: { folder?: Folder; pusher?: Pusher } = {};
-  const push = () => parts.pusher?.state() ?? { sentEpoch: 0, appliedEpoch: 0, notReady: "the agent is starting" };
+  const parts: { folder?: Folder; pusher?: Pusher; first?: FirstState } = {};
+  const push = () => {
+    const state = parts.pusher?.state() ?? { sentEpoch: 0, appliedEpoch: 0, notReady: "the agent is starting" };
+    return { ...state, notReady: parts.first?.notReady() ?? state.notReady };
+  };
   const metrics = new AgentMetrics({
     view,
     push,
@@ -129,11 +134,20 @@ async function assemble(options: AgentOptions, stops: Stop[]): Promise<Omit<Agen
   const rollout = new Rollout({ xds, log, apply: (pools) => pusher.setTopology(pushedOf(pools, snapshot)) });
   stops.push(() => rollout.stop());
   const store = new ObjectStore(follow({ snapshot, fleet, rollout, log }));
-  const folder = new Folder({ dir: options.objectsDir, log, onObjects: (objects) => store.replace(objects) });
-  parts.folder = folder;
+  const { folder, first } = readObjects(options, (objects) => store.replace(objects));
   stops.push(() => folder.stop());
+  Object.assign(parts, { folder, first });
+  await first.decide();
 
   return { address: status?.address, notReady: () => push().notReady, snapshot: inForce };
+}
+
+/** Reads the objects and goes on watching them; what was read first is in force when it is decided on. */
+function readObjects(options: AgentOptions, apply: (objects: readonly ConfigObject[]) => void) {
+  const { objectsDir: dir, socketPath, xdsDir, log } = options;
+  const first = new FirstState({ log, found: () => stateFound({ xdsDir, socketPath }), apply });
+  const folder = new Folder({ dir, log, onObjects: (objects, problems) => first.take(objects, problems) });
+  return { folder, first };
 }
 
 type Followers = {

@@ -54,13 +54,16 @@ export class Pusher {
   readonly #running: Promise<void>;
   #stopped = false;
   #wakeSleeper: () => void = () => {};
-  #waiters: (() => void)[] = [];
+  /** Told whether the filter has taken theirs. */
+  #waiters = new Map<Pushed, (taken: boolean) => void>();
 
   #wanted: Pushed | undefined;
   /** Number of the wanted topology; 0 until it is given one. */
   #wantedEpoch = 0;
   /** What the filter holds of ours. */
   #held: { readonly pushed: Pushed; readonly epoch: number } | undefined;
+  /** On its way, or sent with no answer: only the next report tells whether the filter has it. */
+  #sent: { readonly pushed: Pushed; readonly epoch: number } | undefined;
   #lastEpoch = 0;
   #foundEpoch: number | undefined;
   #appliedEpoch = 0;
@@ -85,13 +88,18 @@ export class Pusher {
     this.#running = this.#run();
   }
 
-  /** Puts a topology in force in place of the last one. Resolves when the filter has taken it, or at stop. */
-  setTopology(pushed: Pushed): Promise<void> {
+  /**
+   * Puts a topology in force in place of the last one. True when the filter has taken it; false when it never will:
+   * because a newer one came before, or at stop.
+   */
+  setTopology(pushed: Pushed): Promise<boolean> {
+    const last = this.#wanted;
     this.#wanted = pushed;
+    if (last && last !== this.#sent?.pushed) this.#settle(last, false);
     this.#wantedEpoch = 0;
     this.#topologyNotBeforeMs = Number.NEGATIVE_INFINITY;
     this.#wakeSleeper();
-    return new Promise((resolve) => this.#waiters.push(resolve));
+    return new Promise((resolve) => this.#waiters.set(pushed, resolve));
   }
 
   /** Rows have changed and are to be pushed soon. */
@@ -111,7 +119,7 @@ export class Pusher {
     this.#wakeSleeper();
     await this.#client.destroy();
     await this.#running;
-    this.#release();
+    for (const pushed of this.#waiters.keys()) this.#settle(pushed, false);
   }
 
   async #run(): Promise<void> {
@@ -180,6 +188,7 @@ export class Pusher {
     if (!decoded.ok) throw new Error(`GET ${PATH_REPORT} answered what is no report: ${decoded.error.message}`);
     const report = decoded.value;
     this.#foundEpoch = report.topologyEpoch;
+    this.#settleSent(this.#sent?.epoch === report.topologyEpoch);
     this.#appliedEpoch = Math.min(...report.workers.map((worker) => worker.topologyEpoch), report.topologyEpoch);
     this.#inContact();
     if (this.#held && this.#held.epoch !== report.topologyEpoch) this.#replaced(report.topologyEpoch);
@@ -222,7 +231,9 @@ export class Pusher {
       this.#wantedEpoch = Math.max(Date.now(), (this.#foundEpoch ?? 0) + 1);
     const epoch = this.#wantedEpoch;
     this.#lastEpoch = epoch;
+    this.#sent = { pushed, epoch };
     const refusal = await this.#put("topology", PATH_TOPOLOGY, pushed.topology(epoch));
+    this.#settleSent(refusal === undefined);
     if (refusal) {
       this.#topologyNotBeforeMs = performance.now() + REFUSED_RETRY_MS;
       if (!this.#held) this.#lostBecause = `the proxy refused the topology: ${refusal.code}: ${refusal.message}`;
@@ -233,7 +244,6 @@ export class Pusher {
     this.#sequence = 0;
     this.#metricsChanged = true;
     this.#metricsAtMs = Number.NEGATIVE_INFINITY;
-    if (this.#wanted === pushed) this.#release();
   }
 
   async #pushMetrics(): Promise<void> {
@@ -264,8 +274,16 @@ export class Pusher {
     return { status: answer.statusCode, body: Buffer.from(await answer.body.arrayBuffer()) };
   }
 
-  #release(): void {
-    for (const resolve of this.#waiters.splice(0)) resolve();
+  /** One that was not taken but is still wanted is sent again. */
+  #settleSent(taken: boolean): void {
+    const pushed = this.#sent?.pushed;
+    this.#sent = undefined;
+    if (pushed && (taken || pushed !== this.#wanted)) this.#settle(pushed, taken);
+  }
+
+  #settle(pushed: Pushed, taken: boolean): void {
+    this.#waiters.get(pushed)?.(taken);
+    this.#waiters.delete(pushed);
   }
 }
 

@@ -1,12 +1,13 @@
 // Clusters, members and the route of bare Envoy, as files that Envoy watches. JSON, which is YAML. Each file is
 // replaced by rename, and only when its content changes. Under Envoy Gateway its own control plane does this.
 
+import { createHash } from "node:crypto";
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { crc32 } from "node:zlib";
 import { DESTINATIONS_MAX } from "../wire/limits.ts";
 import { CLUSTER_PREFIX, HEADER_DESTINATION, ROUTE_CONFIG } from "../wire/names.ts";
-import { type Endpoint, type PoolEndpoints, poolName } from "./endpoints.ts";
+import { type Endpoint, poolName } from "./endpoints.ts";
 import type { Pool } from "./kinds/object.ts";
 
 /** The largest body that is kept for a retry on another endpoint: a chat of some million tokens. */
@@ -28,16 +29,35 @@ export type XdsOptions = {
   readonly retryBufferBytes: number;
 };
 
+/** What of a pool its cluster is made from. */
+export type ClusterPool = Pick<Pool, "namespace" | "name" | "appProtocol">;
+
+/** A pool and its members, as far as Envoy's files tell them. */
+export type Members = {
+  readonly pool: ClusterPool;
+  readonly endpoints: readonly Pick<Endpoint, "ip" | "port">[];
+};
+
 export function clusterName(pool: Pick<Pool, "namespace" | "name">): string {
   return `${CLUSTER_PREFIX}${poolName(pool)}`;
 }
 
-/** A namespace has no dot, so no two pools share a file. */
-function membersFile(pool: Pool): string {
-  return `${pool.namespace}.${pool.name}.yaml`;
+/** A file name, with the suffixes it gets here, has at most 255 bytes. */
+const STEM_BYTES_MAX = 240;
+
+/**
+ * A namespace has no dot, so no two pools share a file. A long name is cut and told apart by its hash, after a
+ * character that no name has.
+ */
+function membersFile(pool: ClusterPool): string {
+  const stem = `${pool.namespace}.${pool.name}`;
+  if (Buffer.byteLength(stem) <= STEM_BYTES_MAX) return `${stem}.yaml`;
+  const hash = createHash("sha256").update(stem).digest("hex");
+  return `${stem.slice(0, STEM_BYTES_MAX - hash.length - 1)}_${hash}.yaml`;
 }
 
 const TYPES = "type.googleapis.com/envoy";
+const HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 
 function loadBalancing(): object {
   const leastRequest = {
@@ -55,10 +75,10 @@ function loadBalancing(): object {
   return { policies: [{ typed_extension_config: overrideHost }] };
 }
 
-function protocolOptions(pool: Pool): object {
+function protocolOptions(pool: ClusterPool): object {
   const explicit = pool.appProtocol === "h2c" ? { http2_protocol_options: {} } : { http_protocol_options: {} };
   return {
-    "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+    [HTTP_OPTIONS]: {
       "@type": `${TYPES}.extensions.upstreams.http.v3.HttpProtocolOptions`,
       common_http_protocol_options: { idle_timeout: UPSTREAM_IDLE_TIMEOUT },
       explicit_http_config: explicit,
@@ -67,7 +87,7 @@ function protocolOptions(pool: Pool): object {
 }
 
 /** `membersDir` holds the file with the pool's members. */
-export function cluster(pool: Pool, membersDir: string): object {
+export function cluster(pool: ClusterPool, membersDir: string): object {
   const most = CIRCUIT_BREAKER_MAX;
   return {
     "@type": `${TYPES}.config.cluster.v3.Cluster`,
@@ -89,7 +109,7 @@ export function cluster(pool: Pool, membersDir: string): object {
   };
 }
 
-export function members(pool: Pool, endpoints: readonly Pick<Endpoint, "ip" | "port">[]): object {
+export function members(pool: ClusterPool, endpoints: Members["endpoints"]): object {
   const hosts = endpoints.map(({ ip, port }) => ({
     endpoint: { address: { socket_address: { address: ip, port_value: port } } },
   }));
@@ -136,6 +156,38 @@ function response(resources: readonly object[]): string {
   return `${JSON.stringify({ version_info: version, resources }, undefined, 1)}\n`;
 }
 
+/** The resources of a file that `response` made. */
+function resourcesOf(content: string | undefined): readonly unknown[] {
+  return content === undefined ? [] : (JSON.parse(content) as { readonly resources: readonly unknown[] }).resources;
+}
+
+/** What `cluster` made, read back. */
+function clusterPoolOf(resource: unknown): ClusterPool {
+  const { name: full, typed_extension_protocol_options: options } = resource as {
+    readonly name: string;
+    readonly typed_extension_protocol_options: Readonly<Record<string, { readonly explicit_http_config: object }>>;
+  };
+  const [namespace, name] = full.slice(CLUSTER_PREFIX.length).split("/");
+  if (!full.startsWith(CLUSTER_PREFIX) || !namespace || !name) throw new Error(`${full}: no cluster of a pool`);
+  const isH2c = "http2_protocol_options" in options[HTTP_OPTIONS]!.explicit_http_config;
+  return { namespace, name, appProtocol: isH2c ? "h2c" : "http" };
+}
+
+/** What `members` made, read back. */
+function endpointsOf(resource: unknown): Members["endpoints"] {
+  type Host = {
+    readonly endpoint: { readonly address: { readonly socket_address: { address: string; port_value: number } } };
+  };
+  const { endpoints } = resource as { readonly endpoints: readonly { readonly lb_endpoints: readonly Host[] }[] };
+  return endpoints.flatMap(({ lb_endpoints }) =>
+    lb_endpoints.map(({ endpoint }) => {
+      const { address: ip, port_value: port } = endpoint.address.socket_address;
+      if (typeof ip !== "string" || typeof port !== "number") throw new Error("no address of a member");
+      return { ip, port };
+    }),
+  );
+}
+
 export class XdsFiles {
   readonly #options: XdsOptions;
   readonly #dir: string;
@@ -154,11 +206,25 @@ export class XdsFiles {
         this.#written.set(join(dir, file), readFileSync(join(dir, file), "utf8"));
   }
 
+  /** Pools and members in the files now: before the first write, what an earlier agent left. */
+  found(): readonly Members[] {
+    try {
+      return resourcesOf(this.#written.get(join(this.#dir, "cds.yaml"))).map((resource) => {
+        const pool = clusterPoolOf(resource);
+        const file = this.#written.get(join(this.#membersDir, membersFile(pool)));
+        return { pool, endpoints: resourcesOf(file).flatMap(endpointsOf) };
+      });
+    } catch {
+      // No agent has written these files, so the filter has no endpoints of theirs.
+      return [];
+    }
+  }
+
   /**
    * Writes `pools` and their members; the route leads to a pool of `routed`. Members come before the clusters that
    * need them, and clusters before the route. Throws when a file cannot be written.
    */
-  write(pools: readonly PoolEndpoints[], routed: readonly PoolEndpoints[]): void {
+  write(pools: readonly Members[], routed: readonly Members[]): void {
     const keep = new Set<string>();
     for (const { pool, endpoints } of pools) {
       const path = join(this.#membersDir, membersFile(pool));
@@ -176,7 +242,7 @@ export class XdsFiles {
     }
   }
 
-  #target(pools: readonly PoolEndpoints[]): string {
+  #target(pools: readonly Members[]): string {
     const { defaultPool } = this.#options;
     const chosen = defaultPool
       ? pools.find(({ pool }) => poolName(pool) === defaultPool)

@@ -224,6 +224,67 @@ describe("agent", () => {
       expect(readFileSync(join(xdsDir, file), "utf8")).toContain("pointsman/default/p");
   });
 
+  test.each(["the files of an earlier agent", "a snapshot in the proxy"])(
+    "started again with a broken document and %s, it leaves everything in force until all can be read",
+    async (found) => {
+      const xdsDir = temporaryDir();
+      const files = ["cds.yaml", "rds.yaml", "eds/default.p.yaml"];
+      const states = () => files.map((file) => readFileSync(join(xdsDir, file), "utf8"));
+      const byFiles = found.startsWith("the files");
+      const { ingest, put, start, lines } = await started(byFiles ? { xdsDir } : {});
+      const good = `${poolYaml("p", [8000])}---\n${podYaml("a", "127.0.0.1")}`;
+      put("all.yaml", good);
+      const earlier = await start();
+      await until("ready", () => earlier.notReady() === undefined);
+      await earlier.stop();
+      const left = byFiles ? states() : [];
+      if (byFiles) {
+        await ingest.stop();
+        await ingest.start();
+      }
+      const pushes = ingest.taken("topology").length;
+
+      put("all.yaml", good.replace("8000", "eighty"));
+      put("new.yaml", poolYaml("q", [8000]));
+      lines.length = 0;
+      const agent = await start();
+      const wrong = /^all\.yaml:10: spec\.targetPorts\[0\]\.number: expected a port number from 1 to 65535/;
+      const message = "objects are wrong at the start: what the proxy holds stays in force until all can be read";
+      expect(lines.filter((line) => line.message === message)).toMatchObject([
+        { level: "error", fields: { wrong: expect.stringMatching(wrong) } },
+      ]);
+      await until("contact", () => lines.some((line) => line.message === "the proxy answers"));
+      put("new.yaml", poolYaml("r", [8000]));
+      const polls = ingest.calls.length;
+      await until("looks and reports", () => ingest.calls.length > polls + 2);
+      expect(ingest.taken("topology")).toHaveLength(pushes);
+      if (byFiles) expect(states()).toEqual(left);
+      const { status, text } = await get(agent, "/readyz");
+      expect([status, text]).toEqual([503, expect.stringMatching(wrong)]);
+      expect((await get(agent, "/metrics")).text).toContain("pointsman_agent_ready 0\n");
+
+      put("all.yaml", good);
+      await until("ready", () => agent.notReady() === undefined);
+      const blob = ingest.taken("topology").at(-1)?.blob;
+      expect(blob?.kind === "topology" && blob.topology.pools.map((pool) => pool.name)).toEqual([
+        "default/p",
+        "default/r",
+      ]);
+      expect(ingest.taken("topology")).toHaveLength(pushes + 1);
+    },
+  );
+
+  test("started with a broken document and nothing in force, it applies the others", async () => {
+    const { ingest, put, start, lines } = await started({ xdsDir: temporaryDir() });
+    put("broken.yaml", poolYaml("q", [0]));
+    put("all.yaml", `${poolYaml("p", [8000])}---\n${podYaml("a", "127.0.0.1")}`);
+    const agent = await start();
+    await until("ready", () => agent.notReady() === undefined);
+    const blob = ingest.taken("topology").at(-1)?.blob;
+    expect(blob?.kind === "topology" && blob.topology.pools.map((pool) => pool.name)).toEqual(["default/p"]);
+    expect(lines.filter((line) => line.level === "error").map((line) => line.fields.file)).toEqual(["broken.yaml"]);
+  });
+
   test("an address in use, a folder that is none: one sentence, and nothing is left running", async () => {
     const server = createServer();
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));

@@ -109,6 +109,27 @@ describe("documents", () => {
     );
   });
 
+  test("one that contains itself, or nests without end, is an error of its own alone", () => {
+    const good = podYaml("a", "10.0.0.1");
+    const looped = "apiVersion: v1\nkind: Pod\nmetadata: &a\n  name: *a\n";
+    const items = "apiVersion: v1\nkind: List\nitems: &b [{apiVersion: v1, kind: List, items: *b}]\n";
+    const named = "apiVersion: v1\nkind: Pod\nmetadata: {name: b, labels: &c {app: [*c]}}\n";
+    const shared = "x: &a 10.0.0.2\ny: &b [*a]\nz: [*a, *b]\n";
+    const [first, second, third, ...rest] = shown([looped, items, named, good, shared + good].join("---\n"));
+    const reason = "expected a value that does not contain itself";
+    expect([first, second, third]).toEqual([
+      `broken 4 ? *a: ${reason}`,
+      `broken 8 ? *b: ${reason}`,
+      `broken 12 Pod/default/b *c: ${reason}`,
+    ]);
+    expect(rest).toEqual(["good 13 Pod/default/a", "good 25 Pod/default/a"]);
+
+    const deep = `{"apiVersion":"v1","kind":"Pod","metadata":{"name":${"[".repeat(50_000)}${"]".repeat(50_000)}}}\n`;
+    const [broken, neighbour] = shown(`${deep}---\n${good}`);
+    expect(broken).toMatch(/^broken 1 \? document: expected one that nests less deeply: Maximum call stack/);
+    expect(neighbour).toBe("good 2 Pod/default/a");
+  });
+
   test("an unchanged document is not parsed again", () => {
     const text = `${podYaml("a", "10.0.0.1")}---\n${podYaml("b", "10.0.0.2")}`;
     const first = readDocuments(text, new Map());

@@ -47,6 +47,39 @@ describe("folder", () => {
     expect(() => new Folder({ dir, log: () => {}, onObjects: () => {} })).toThrow(FolderError);
   });
 
+  test("a file that the system refuses to look at stops nothing else, and keeps what it held", async () => {
+    const { dir, put, keys, ip, errors, folder } = watching({ "a.yaml": podYaml("a", "10.0.0.1") });
+    symlinkSync("loop.yaml", join(dir, "loop.yaml"));
+    put("b.yaml", podYaml("b", "10.0.0.2"));
+    await until("the other file", () => ip("b") === "10.0.0.2", 1_000);
+    await until("the error", () => errors().length > 0, 1_000);
+    rmSync(join(dir, "a.yaml"));
+    symlinkSync("a.yaml", join(dir, "a.yaml"));
+    await until("the error of the file that was good", () => errors().length > 1, 1_000);
+    expect(keys()).toEqual(["Pod/default/a", "Pod/default/b"]);
+    const reason = /^(loop|a)\.yaml:1: file cannot be looked at, expected one that can be read: ELOOP: .*\/\1\.yaml'$/;
+    expect(errors().map((line) => line.message)).toEqual([
+      expect.stringMatching(reason),
+      expect.stringMatching(reason),
+    ]);
+    expect(errors()[1]?.fields).toMatchObject({ file: "a.yaml", kept: ["Pod/default/a"] });
+    rmSync(join(dir, "loop.yaml"));
+    put("c.yaml", podYaml("c", "10.0.0.3"));
+    await until("told no more", () => folder.problems().length === 1 && ip("c") === "10.0.0.3", 1_000);
+  });
+
+  test("a file that the system refuses to look at from the start lets the others apply", () => {
+    const dir = temporaryDir();
+    symlinkSync("loop.yaml", join(dir, "loop.yaml"));
+    writeFileSync(join(dir, "z.yaml"), podYaml("z", "10.0.0.1"));
+    const { log, lines } = logLines();
+    const seen: (readonly ConfigObject[])[] = [];
+    const folder = new Folder({ dir, log, onObjects: (objects) => seen.push(objects) });
+    onTestFinished(() => folder.stop());
+    expect(seen.map((objects) => objects.map(objectKey))).toEqual([["Pod/default/z"]]);
+    expect(lines.map((line) => line.fields.file)).toEqual(["loop.yaml"]);
+  });
+
   test("changes are in force within a second: written in place, renamed into place, new, removed", async () => {
     const { dir, put, keys, ip } = watching({ "a.yaml": podYaml("a", "10.0.0.1"), "b.yaml": podYaml("b", "10.0.0.2") });
     put("a.yaml", podYaml("a", "10.0.0.9"));

@@ -1,12 +1,14 @@
 // The pusher against a server that speaks docs/protocol.md.
 
+import { createServer } from "node:http";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, onTestFinished, test } from "vitest";
+import { decodeSnapshot } from "../../src/control/decode.ts";
 import { encodeMetrics, encodeTopology } from "../../src/control/encode.ts";
 import { type Pushed, Pusher } from "../../src/control/push.ts";
 import type { Report } from "../../src/control/report.ts";
-import { FakeIngest } from "./fake-ingest.ts";
+import { encodeReport, FakeIngest } from "./fake-ingest.ts";
 import { logLines } from "./log-lines.ts";
 import { temporaryDir, until } from "./until.ts";
 
@@ -175,5 +177,69 @@ describe("pusher", () => {
     pusher.metricsChanged();
     await until("metrics of the old one", () => ingest.taken("metrics").length === 2);
     await until("the new one", () => ingest.taken("topology").length === 2);
+  });
+
+  test("a topology that a newer one replaces is told so at once, and the last one at stop", async () => {
+    const { pusher } = await pushing({ started: false });
+    const first = pusher.setTopology(pushed("p"));
+    const second = pusher.setTopology(pushed("q"));
+    expect(await first).toBe(false);
+    await pusher.stop();
+    expect(await second).toBe(false);
+  });
+
+  test("one that is on its way when a newer one comes counts as taken when it is", async () => {
+    const { ingest, pusher } = await pushing();
+    let second: Promise<boolean> | undefined;
+    const { topology, metrics } = pushed("p");
+    const first = pusher.setTopology({
+      topology: (epoch) => {
+        second = pusher.setTopology(pushed("q"));
+        return topology(epoch);
+      },
+      metrics,
+    });
+    expect(await first).toBe(true);
+    expect(await second).toBe(true);
+    expect(ingest.taken("topology")).toHaveLength(2);
+  });
+
+  test.for([true, false])("one whose answer is lost counts as the next report tells: %s", async (kept) => {
+    const socketPath = join(temporaryDir(), "s");
+    let epoch = 0;
+    let puts = 0;
+    const server = createServer(async (request, response) => {
+      const chunks: Buffer[] = [];
+      for await (const chunk of request) chunks.push(chunk as Buffer);
+      if (request.method === "GET") return response.end(encodeReport(epoch, 0, []));
+      const decoded = decodeSnapshot(Buffer.concat(chunks));
+      const isLost = ++puts === 1;
+      if (decoded.ok && decoded.value.kind === "topology" && (kept || !isLost)) epoch = decoded.value.topology.epoch;
+      return isLost ? request.socket.destroy() : response.end("{}");
+    });
+    await new Promise<void>((resolve) => server.listen(socketPath, resolve));
+    const pusher = new Pusher({
+      socketPath,
+      intervalMs: INTERVAL_MS,
+      log: () => {},
+      busy: () => false,
+      onReport: () => {},
+      onPush: () => {},
+    });
+    onTestFinished(async () => {
+      await pusher.stop();
+      server.close();
+    });
+    let second: Promise<boolean> | undefined;
+    const { topology, metrics } = pushed("p");
+    const first = pusher.setTopology({
+      topology: (number) => {
+        second = pusher.setTopology(pushed("q"));
+        return topology(number);
+      },
+      metrics,
+    });
+    expect(await first).toBe(kept);
+    expect(await second).toBe(true);
   });
 });

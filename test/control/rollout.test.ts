@@ -1,11 +1,12 @@
 // The order in which Envoy's files and the filter learn of a change.
 
-import { readFileSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import type { PoolEndpoints } from "../../src/control/endpoints.ts";
 import { Rollout } from "../../src/control/rollout.ts";
 import { XdsFiles } from "../../src/control/xds.ts";
+import { logLines } from "./log-lines.ts";
 import { pool } from "./objects.ts";
 import { temporaryDir, until } from "./until.ts";
 
@@ -24,8 +25,8 @@ function hostsOf(pools: readonly PoolEndpoints[] | undefined): readonly string[]
   return pools?.[0]?.endpoints.map((endpoint) => endpoint.ip);
 }
 
-function rolling(taken: Promise<void> = Promise.resolve()) {
-  const dir = temporaryDir();
+function rolling(taken: () => Promise<boolean> = () => Promise.resolve(true), dir = temporaryDir()) {
+  const { log, lines } = logLines();
   const applied: {
     readonly hosts: readonly string[] | undefined;
     readonly inEnvoy: readonly string[];
@@ -37,14 +38,14 @@ function rolling(taken: Promise<void> = Promise.resolve()) {
     );
   const rollout = new Rollout({
     xds: new XdsFiles({ dir, defaultPool: undefined, retryBufferBytes: 1 }),
-    log: () => {},
+    log,
     apply: (pools) => {
       applied.push({ hosts: hostsOf(pools), inEnvoy: inEnvoy(), atMs: performance.now() });
-      return taken;
+      return taken();
     },
   });
   onTestFinished(() => rollout.stop());
-  return { rollout, applied, inEnvoy };
+  return { dir, rollout, applied, inEnvoy, lines };
 }
 
 describe("rollout", () => {
@@ -60,11 +61,11 @@ describe("rollout", () => {
   });
 
   test("one that leaves goes from the filter first, and from the file after the filter has taken that", async () => {
-    let take: () => void = () => {};
-    const taken = new Promise<void>((resolve) => {
+    let take: (taken: boolean) => void = () => {};
+    const taken = new Promise<boolean>((resolve) => {
       take = resolve;
     });
-    const { rollout, applied, inEnvoy } = rolling(taken);
+    const { rollout, applied, inEnvoy } = rolling(() => taken);
     rollout.start(withPods(1, 2));
     await until("applied", () => applied.length === 1);
     rollout.start(withPods(2, 3));
@@ -74,7 +75,7 @@ describe("rollout", () => {
       inEnvoy: ["10.0.0.2", "10.0.0.3", "10.0.0.1"],
     });
     const takenMs = performance.now();
-    take();
+    take(true);
     await until("gone from the file", () => inEnvoy().join() === "10.0.0.2,10.0.0.3");
     expect(performance.now() - takenMs).toBeGreaterThan(180);
   });
@@ -89,5 +90,69 @@ describe("rollout", () => {
     await until("trimmed", () => inEnvoy().join() === "10.0.0.20,10.0.0.21");
     for (const step of applied) expect(step.inEnvoy).toEqual(expect.arrayContaining([...step.hosts!]));
     expect(applied.length).toBeGreaterThan(2);
+  });
+
+  test("while the filter takes nothing the file keeps what it took last and does not grow", async () => {
+    let settle: (taken: boolean) => void = () => {};
+    const { rollout, applied, inEnvoy } = rolling(() => {
+      if (applied.length === 1) return Promise.resolve(true);
+      settle(false);
+      return new Promise((resolve) => {
+        settle = resolve;
+      });
+    });
+    for (let i = 1; i <= 6; ++i) {
+      rollout.start(withPods(i));
+      await until("applied", () => applied.length === i);
+    }
+    for (const step of applied) expect(step.inEnvoy).toContain("10.0.0.1");
+    expect(inEnvoy().length).toBeLessThanOrEqual(3);
+    settle(true);
+    await until("trimmed", () => inEnvoy().join() === "10.0.0.6");
+  });
+
+  test("while a file cannot be written who leaves is picked no more, and who is new waits", async () => {
+    const { dir, rollout, applied, inEnvoy, lines } = rolling();
+    rollout.start(withPods(1, 2));
+    await until("applied", () => applied.length === 1);
+    const obstacle = join(dir, "eds", "default.p.yaml.new");
+    mkdirSync(obstacle);
+    rollout.start(withPods(2, 3));
+    await until("the removal", () => applied.length === 2);
+    expect(applied[1]).toMatchObject({ hosts: ["10.0.0.2"], inEnvoy: ["10.0.0.1", "10.0.0.2"] });
+    rollout.start(withPods(3));
+    await until("the next removal", () => applied.length === 3);
+    expect(applied[2]).toMatchObject({ hosts: [] });
+    expect(lines).toMatchObject([{ level: "error", fields: { reason: expect.stringContaining(obstacle) } }]);
+    rmSync(obstacle, { recursive: true });
+    await until("the new one", () => applied.length === 4);
+    expect(applied[3]).toMatchObject({ hosts: ["10.0.0.3"] });
+    expect(applied[3]!.inEnvoy).toContain("10.0.0.3");
+    await until("trimmed", () => inEnvoy().join() === "10.0.0.3");
+  });
+
+  test("what an earlier agent wrote stays until the filter has taken the first change", async () => {
+    const { dir, rollout, applied } = rolling();
+    rollout.start([...withPods(1, 2), { pool: pool("gone", "h2c"), endpoints: withPods(9)[0]!.endpoints }]);
+    await until("applied", () => applied.length === 1);
+    rollout.stop();
+    let take: (taken: boolean) => void = () => {};
+    const next = rolling(
+      () =>
+        new Promise((resolve) => {
+          take = resolve;
+        }),
+      dir,
+    );
+    const gone = () => new XdsFiles({ dir, defaultPool: undefined, retryBufferBytes: 1 }).found()[1];
+    const goneBefore = gone();
+    expect(goneBefore).toMatchObject({ pool: { name: "gone" }, endpoints: [{ ip: "10.0.0.9" }] });
+    next.rollout.start(withPods(2, 3));
+    await until("applied", () => next.applied.length === 1);
+    expect(next.inEnvoy()).toEqual(["10.0.0.2", "10.0.0.3", "10.0.0.1"]);
+    expect(gone()).toEqual(goneBefore);
+    take(true);
+    await until("trimmed", () => next.inEnvoy().join() === "10.0.0.2,10.0.0.3");
+    expect(gone()).toBeUndefined();
   });
 });

@@ -1,6 +1,6 @@
 // Envoy's files.
 
-import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { parse } from "yaml";
@@ -75,5 +75,35 @@ describe("files for Envoy", () => {
     expect(existsSync(join(dir, "eds", "default.b.yaml"))).toBe(false);
     new XdsFiles({ dir, defaultPool: undefined, retryBufferBytes: 1_000 }).write([], []);
     expect(readdirSync(join(dir, "eds"))).toEqual([]);
+  });
+
+  test("pools with the longest of names have a file each, the one that their cluster names", () => {
+    const { dir, files, read } = writing();
+    const names = ["a", "b"].map((last) => `${"n".repeat(252)}${last}`);
+    const pools = names.map((name) => ({ ...a, pool: { ...pool(name), namespace: "s".repeat(63) } }));
+    files.write(pools, pools);
+    const paths: string[] = read("cds.yaml").resources.map(
+      (resource: { eds_cluster_config: { eds_config: { path_config_source: { path: string } } } }) =>
+        resource.eds_cluster_config.eds_config.path_config_source.path,
+    );
+    expect(paths.map((path) => JSON.parse(readFileSync(path, "utf8")).resources[0].cluster_name)).toEqual(
+      names.map((name) => `pointsman/${"s".repeat(63)}/${name}`),
+    );
+    expect(readdirSync(join(dir, "eds"))).toHaveLength(2);
+  });
+
+  test("the next agent finds pools and members, and nothing in files that no agent wrote", () => {
+    const { dir, files } = writing();
+    const next = () => new XdsFiles({ dir, defaultPool: undefined, retryBufferBytes: 1_000 });
+    expect(next().found()).toEqual([]);
+    files.write([a, b], [a, b]);
+    expect(next().found()).toEqual([
+      { pool: { namespace: "default", name: "a", appProtocol: "http" }, endpoints: [{ ip: "fd00::1", port: 80 }] },
+      { pool: { namespace: "default", name: "b", appProtocol: "h2c" }, endpoints: [] },
+    ]);
+    for (const text of ["resources: []", "{}", "[", '{"resources":[{"name":"other"}]}']) {
+      writeFileSync(join(dir, "cds.yaml"), text);
+      expect(next().found()).toEqual([]);
+    }
   });
 });

@@ -1,7 +1,7 @@
 // The text of one file to Kubernetes objects. Documents are cut apart before they are parsed, so that one that cannot
 // be parsed leaves its neighbours whole, and so that an edit of one document does not parse the others again.
 
-import { type Document, LineCounter, parseDocument } from "yaml";
+import { type Alias, type Document, LineCounter, parseDocument, visit } from "yaml";
 import { apiVersionsOf, converterOf } from "../kinds/menu.ts";
 import { type ConfigObject, objectKey } from "../kinds/object.ts";
 import { check, type Misfit, mapping, metadata, misfit, NAMESPACE_DEFAULT, text } from "../kinds/schema.ts";
@@ -55,10 +55,16 @@ function cutDocuments(fileText: string): string[] {
 
 function readPart(part: string): DocumentState[] {
   if (/^(?:[ \t]*(?:#.*)?\r?\n|%.*\r?\n)*$/.test(part)) return [];
-  const parsed = part.startsWith("{") ? parseJson(part) : parseYaml(part);
-  if (parsed.status === "broken") return [parsed];
-  if (parsed.value === null || parsed.value === undefined) return [];
-  return interpret(parsed.value, [], parsed.locate);
+  try {
+    const parsed = part.startsWith("{") ? parseJson(part) : parseYaml(part);
+    if (parsed.status === "broken") return [parsed];
+    if (parsed.value === null || parsed.value === undefined) return [];
+    return interpret(parsed.value, [], parsed.locate);
+  } catch (failure) {
+    // What nests thousands deep is more than the stack holds.
+    const reason = `document: expected one that nests less deeply: ${(failure as Error).message}`;
+    return [{ status: "broken", key: undefined, certain: false, line: 1, reason }];
+  }
 }
 
 type Parsed = { readonly status: "parsed"; readonly value: unknown; readonly locate: Locate } | Broken;
@@ -89,11 +95,30 @@ function parseYaml(part: string): Parsed {
       `not YAML: ${error.message}`,
     );
   }
+  const loop = part.includes("*") ? loopIn(document) : undefined;
+  if (loop) {
+    const line = lineAt(lines, loop.range?.[0] ?? 0);
+    return brokenSyntax(document, line, `*${loop.source}: expected a value that does not contain itself`);
+  }
   try {
     return { status: "parsed", value: document.toJS(), locate: locate(document, lines) };
   } catch (failure) {
     return brokenSyntax(document, 1, `not YAML that can be read: ${(failure as Error).message}`);
   }
+}
+
+/** An alias inside the value that it stands for. An alias cannot come before its anchor, so there is no other loop. */
+function loopIn(document: Document): Alias | undefined {
+  let loop: Alias | undefined;
+  visit(document, {
+    Alias: (_, alias, ancestors) => {
+      const target = alias.resolve(document);
+      if (target === undefined || !ancestors.includes(target)) return undefined;
+      loop = alias;
+      return visit.BREAK;
+    },
+  });
+  return loop;
 }
 
 function lineAt(lines: LineCounter, offset: number): number {

@@ -17,9 +17,13 @@ const GONE_MS = 150;
 /** A file that never settles is read all the same, so that a change is in force within a second. */
 const UNSETTLED_MS = 500;
 const FILE_BYTES_MAX = 16_777_216;
+/** Starts the stamp of a file that the system refuses to look at, a sentence that goes on with why. */
+const UNSEEN = "file cannot be looked at, expected one that can be read: ";
 
 /** What is wrong with a document or a file at present. */
 export type Problem = {
+  /** "second": a good document of an object that an earlier document defines. */
+  readonly status: "broken" | "second";
   readonly file: string;
   readonly line: number;
   readonly reason: string;
@@ -32,8 +36,8 @@ export type Problem = {
 export type FolderOptions = {
   readonly dir: string;
   readonly log: Log;
-  /** Called with all objects in force, at once and whenever files changed. Keys are unique. */
-  readonly onObjects: (objects: readonly ConfigObject[]) => void;
+  /** Called with all objects and all that is wrong, at once and whenever files changed. Keys of objects are unique. */
+  readonly onObjects: (objects: readonly ConfigObject[], problems: readonly Problem[]) => void;
 };
 
 type FileRecord = {
@@ -65,11 +69,6 @@ export class Folder {
   /** Reads the folder once and goes on watching it. Throws a FolderError when `dir` is not a readable directory. */
   constructor(options: FolderOptions) {
     this.#options = options;
-    try {
-      readdirSync(options.dir);
-    } catch (error) {
-      throw new FolderError(`${options.dir}: expected a readable directory of objects: ${(error as Error).message}`);
-    }
     this.#look(true);
     this.#publish();
     this.#watch();
@@ -113,8 +112,9 @@ export class Folder {
   }
 
   #look(first: boolean): void {
-    const stamps = this.#stamps();
-    if (!stamps) return;
+    const names = this.#names(first);
+    if (!names) return;
+    const stamps = stampsOf(this.#options.dir, names);
     const nowMs = performance.now();
     let changed = false;
     let unsettled = false;
@@ -138,18 +138,15 @@ export class Folder {
     if (changed && !first) this.#publish();
   }
 
-  /** Every file of objects with what tells its states apart; undefined when the folder cannot be read. */
-  #stamps(): Map<string, string> | undefined {
+  /** Names that say that they are files of objects; undefined when the folder cannot be listed now. */
+  #names(first: boolean): readonly string[] | undefined {
     const { dir, log } = this.#options;
-    const stamps = new Map<string, string>();
+    let names: readonly string[];
     try {
-      for (const file of readdirSync(dir).sort()) {
-        if (file.startsWith(".") || !/\.(ya?ml|json)$/.test(file)) continue;
-        const stat = statSync(join(dir, file), { bigint: true, throwIfNoEntry: false });
-        if (stat?.isFile()) stamps.set(file, `${stat.size} ${stat.mtimeNs} ${stat.ctimeNs} ${stat.ino}`);
-      }
+      names = readdirSync(dir);
     } catch (error) {
       const reason = (error as Error).message;
+      if (first) throw new FolderError(`${dir}: expected a readable directory of objects: ${reason}`);
       if (this.#dirProblem !== reason)
         log("error", "objects cannot be read, the last ones stay in force", { dir, reason });
       this.#dirProblem = reason;
@@ -157,7 +154,7 @@ export class Folder {
     }
     if (this.#dirProblem) log("info", "objects can be read again", { dir });
     this.#dirProblem = undefined;
-    return stamps;
+    return names.filter((name) => !name.startsWith(".") && /\.(ya?ml|json)$/.test(name)).sort();
   }
 
   #recordOf(file: string): FileRecord {
@@ -178,7 +175,8 @@ export class Folder {
   #read(file: string, record: FileRecord, stamp: string): void {
     record.readStamp = stamp;
     record.pending = undefined;
-    const read = readFile(join(this.#options.dir, file), record.cache);
+    const path = join(this.#options.dir, file);
+    const read = stamp.startsWith(UNSEEN) ? unread(stamp, record.cache) : readFile(path, record.cache);
     record.cache = read.cache;
     const taken = takeOver(file, record.held, read.documents);
     record.held = taken.held;
@@ -206,12 +204,11 @@ export class Folder {
         if (owner === undefined) {
           inForce.set(key, object);
           owners.set(key, file);
-        } else
-          problems.push({ file, line, reason: `${key} is already defined in ${owner}, which counts`, key, kept: [] });
+        } else problems.push(second(file, line, key, owner));
       }
     }
     this.#report(problems);
-    this.#options.onObjects([...inForce.values()]);
+    this.#options.onObjects([...inForce.values()], problems);
   }
 
   #report(problems: readonly Problem[]): void {
@@ -231,6 +228,25 @@ export class Folder {
   }
 }
 
+function second(file: string, line: number, key: string, owner: string): Problem {
+  const reason = `${key} is already defined in ${owner}, which counts`;
+  return { status: "second", file, line, reason, key, kept: [] };
+}
+
+/** What tells the states of each file apart. One that the system refuses to look at is a state too: UNSEEN and why. */
+function stampsOf(dir: string, names: readonly string[]): ReadonlyMap<string, string> {
+  const stamps = new Map<string, string>();
+  for (const name of names) {
+    try {
+      const stat = statSync(join(dir, name), { bigint: true, throwIfNoEntry: false });
+      if (stat?.isFile()) stamps.set(name, `${stat.size} ${stat.mtimeNs} ${stat.ctimeNs} ${stat.ino}`);
+    } catch (error) {
+      stamps.set(name, `${UNSEEN}${(error as Error).message}`);
+    }
+  }
+  return stamps;
+}
+
 function isDue(record: FileRecord, stamp: string, nowMs: number): boolean {
   if (stamp === record.readStamp) {
     record.pending = undefined;
@@ -242,20 +258,19 @@ function isDue(record: FileRecord, stamp: string, nowMs: number): boolean {
   return nowMs - record.pending.sinceMs >= settleMs || nowMs - record.pending.changingSinceMs >= UNSETTLED_MS;
 }
 
-function readFile(
-  path: string,
-  known: DocumentCache,
-): { readonly documents: readonly DocumentState[]; readonly cache: DocumentCache } {
-  const broken = (reason: string) => ({
-    documents: [{ status: "broken", key: undefined, certain: false, line: 1, reason } as const],
-    cache: known,
-  });
+type Reading = { readonly documents: readonly DocumentState[]; readonly cache: DocumentCache };
+
+function unread(reason: string, known: DocumentCache): Reading {
+  return { documents: [{ status: "broken", key: undefined, certain: false, line: 1, reason }], cache: known };
+}
+
+function readFile(path: string, known: DocumentCache): Reading {
   try {
     const bytes = readFileSync(path);
     if (bytes.length > FILE_BYTES_MAX)
-      return broken(`file has ${bytes.length} bytes, expected at most ${FILE_BYTES_MAX}`);
+      return unread(`file has ${bytes.length} bytes, expected at most ${FILE_BYTES_MAX}`, known);
     return readDocuments(new TextDecoder("utf-8", { fatal: true }).decode(bytes), known);
   } catch (error) {
-    return broken(`file cannot be read, expected UTF-8 text: ${(error as Error).message}`);
+    return unread(`file cannot be read, expected UTF-8 text: ${(error as Error).message}`, known);
   }
 }

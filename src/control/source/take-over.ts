@@ -28,6 +28,7 @@ export function takeOver(
     if (first === undefined) held.set(key, { object, line });
     else
       problems.push({
+        status: "second",
         file,
         line,
         reason: `${key} is already defined in line ${first.line}, which counts`,
@@ -45,10 +46,11 @@ export function takeOver(
       continue;
     }
     if (before && !held.has(key)) held.set(key, { object: before.object, line });
-    problems.push({ file, line, reason, key, kept: before ? [key] : [] });
+    problems.push({ status: "broken", file, line, reason, key, kept: before ? [key] : [] });
   }
   const kept = nameless.length === 0 ? [] : [...previous.keys()].filter((key) => !held.has(key));
   for (const key of kept) held.set(key, previous.get(key)!);
-  for (const { line, reason } of nameless) problems.push({ file, line, reason, key: undefined, kept });
+  for (const { line, reason } of nameless)
+    problems.push({ status: "broken", file, line, reason, key: undefined, kept });
   return { held, problems };
 }

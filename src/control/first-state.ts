@@ -1,0 +1,101 @@
+// What the first reading of the objects may replace. An agent remembers nothing of the one before it, so it has no last
+// good state for a document that is broken when it starts. The proxy has: what an earlier agent put in force. As long
+// as something is broken, the objects that can be read are only a part, and a part never takes the place of that.
+
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { Client } from "undici";
+import { PATH_REPORT } from "../wire/names.ts";
+import type { ConfigObject } from "./kinds/object.ts";
+import type { Log } from "./log.ts";
+import { decodeReport } from "./report.ts";
+import type { Problem } from "./source/folder.ts";
+
+const ANSWER_MS = 2_000;
+/** A report of every worker with every endpoint has 8 MiB. */
+const ANSWER_BYTES_MAX = 16_777_216;
+
+export type FirstStateOptions = {
+  readonly log: Log;
+  /** What an earlier agent has put in force, in words; undefined for nothing. Asked at most once. */
+  readonly found: () => Promise<string | undefined>;
+  readonly apply: (objects: readonly ConfigObject[]) => void;
+};
+
+type Reading = { readonly objects: readonly ConfigObject[]; readonly problems: readonly Problem[] };
+
+export class FirstState {
+  readonly #options: FirstStateOptions;
+  #phase: "undecided" | "holding" | "passing" = "undecided";
+  #latest: Reading = { objects: [], problems: [] };
+
+  constructor(options: FirstStateOptions) {
+    this.#options = options;
+  }
+
+  /** Takes a reading of the objects: applies it, or keeps it back until it may be applied. */
+  take(objects: readonly ConfigObject[], problems: readonly Problem[]): void {
+    this.#latest = { objects, problems };
+    if (this.#phase === "holding" && this.#broken() === undefined) {
+      this.#options.log("info", "all objects can be read, they take the place of what was in force before the start");
+      this.#phase = "passing";
+    }
+    if (this.#phase === "passing") this.#options.apply(objects);
+  }
+
+  /** To be called once, after the first reading was taken: applies it, or starts to wait for one that is not broken. */
+  async decide(): Promise<void> {
+    const found = this.#broken() === undefined ? undefined : await this.#options.found();
+    const broken = this.#broken();
+    if (found !== undefined && broken !== undefined) {
+      this.#phase = "holding";
+      const message = "objects are wrong at the start: what the proxy holds stays in force until all can be read";
+      this.#options.log("error", message, { found, wrong: broken });
+      return;
+    }
+    this.#phase = "passing";
+    this.#options.apply(this.#latest.objects);
+  }
+
+  /** What has to be mended before anything is applied; undefined when nothing is kept back. */
+  notReady(): string | undefined {
+    return this.#phase === "holding" ? this.#broken() : undefined;
+  }
+
+  /** `file:line: reason` of the first broken document. */
+  #broken(): string | undefined {
+    const problem = this.#latest.problems.find(({ status }) => status === "broken");
+    return problem && `${problem.file}:${problem.line}: ${problem.reason}`;
+  }
+}
+
+/** What an earlier agent has left in force, in words: in Envoy's files or in the filter. Undefined for nothing. */
+export async function stateFound(places: {
+  readonly xdsDir: string | undefined;
+  readonly socketPath: string;
+}): Promise<string | undefined> {
+  const clusters = places.xdsDir === undefined ? undefined : join(places.xdsDir, "cds.yaml");
+  if (clusters !== undefined && existsSync(clusters)) return clusters;
+  const epoch = await epochHeld(places.socketPath);
+  return epoch === 0 ? undefined : `a snapshot with epoch ${epoch}`;
+}
+
+/** Of the snapshot that the filter holds; 0 for none, also when the proxy does not answer. */
+async function epochHeld(socketPath: string): Promise<number> {
+  const client = new Client("http://pointsman", {
+    socketPath,
+    headersTimeout: ANSWER_MS,
+    bodyTimeout: ANSWER_MS,
+    maxResponseSize: ANSWER_BYTES_MAX,
+  });
+  try {
+    const answer = await client.request({ method: "GET", path: PATH_REPORT });
+    const decoded = decodeReport(Buffer.from(await answer.body.arrayBuffer()));
+    return answer.statusCode === 200 && decoded.ok ? decoded.value.topologyEpoch : 0;
+  } catch {
+    // A proxy that has not started yet holds nothing.
+    return 0;
+  } finally {
+    await client.destroy();
+  }
+}
