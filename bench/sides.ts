@@ -1,15 +1,12 @@
 // The two Envoys that are compared. Both come from one configuration, the shipped one; "alone" is
 // that configuration without the filter and the control listener, balancing round robin.
 
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import type { Pool } from "../src/control/kinds/object.ts";
 import { cluster, clusterName, members, RETRY_BUFFER_BYTES, routes } from "../src/control/xds.ts";
-import { parseAddress } from "../src/envoy/address.ts";
 import { bootstrap } from "../src/envoy/bootstrap.ts";
-import { type Child, startChild } from "../src/envoy/child.ts";
-import { adminGet } from "../src/envoy/process.ts";
+import { startEnvoy } from "../src/envoy/process.ts";
 
 export type SideName = "alone" | "filter";
 
@@ -42,7 +39,6 @@ export const POOL: Pool = {
   appProtocol: "http",
   failureMode: "FailClose",
 };
-const READY_LIMIT_MS = 20_000;
 
 /** The parts of a bootstrap that the two sides differ in. */
 type Bootstrap = { static_resources: { listeners: Listener[] } };
@@ -92,7 +88,8 @@ const ROUND_ROBIN = {
   ],
 };
 
-function writeConfiguration(options: SideOptions, socketPath: string): string {
+/** The bootstrap of a side, with the files it names written. */
+function configuration(options: SideOptions, socketPath: string): object {
   const xdsDir = join(options.dir, "xds");
   const membersDir = join(xdsDir, "eds");
   mkdirSync(membersDir, { recursive: true });
@@ -105,41 +102,17 @@ function writeConfiguration(options: SideOptions, socketPath: string): string {
   write(join(xdsDir, "rds.yaml"), routes(clusterName(POOL), RETRY_BUFFER_BYTES));
   const any = { host: "127.0.0.1", port: 0 };
   const shipped = bootstrap({ listen: any, admin: any, socketPath, xdsDir, filterPath: options.filterPath });
-  const path = join(options.dir, "bootstrap.json");
-  writeFileSync(path, JSON.stringify(options.name === "alone" ? withoutFilter(shipped) : shipped));
-  return path;
+  return options.name === "alone" ? withoutFilter(shipped) : shipped;
 }
 
 /** Starts an Envoy and waits until it listens. */
 export async function startSide(options: SideOptions): Promise<Side> {
-  const socketPath = join(options.dir, "control.sock");
-  const addressPath = join(options.dir, "admin-address");
-  // biome-ignore format: one option and its value per line
-  const args = [
-    "--config-path", writeConfiguration(options, socketPath),
-    "--concurrency", String(options.workers),
-    "--admin-address-path", addressPath,
-    "--log-level", "warning",
-    "--disable-hot-restart",
-  ];
-  const child = startChild({ command: options.envoyPath, args });
-  try {
-    const port = await listeningPort(child, addressPath);
-    return { name: options.name, pid: child.pid, port, socketPath, stop: () => child.stop() };
-  } catch (error) {
-    await child.stop();
-    throw new Error(`Envoy (${options.name}) ${(error as Error).message}\n${child.tail().join("\n")}`);
-  }
-}
-
-/** The port of the public listener, once Envoy is live. */
-async function listeningPort(child: Child, addressPath: string): Promise<number> {
-  for (const deadline = Date.now() + READY_LIMIT_MS; Date.now() < deadline; await sleep(50)) {
-    if (child.hasEnded()) throw new Error(`ended while starting: ${await child.ended}`);
-    const admin = existsSync(addressPath) ? parseAddress(readFileSync(addressPath, "utf8").trim()) : undefined;
-    if (admin === undefined || (await adminGet(admin, "/ready")) !== "LIVE\n") continue;
-    const port = /^main::127\.0\.0\.1:(\d+)$/m.exec((await adminGet(admin, "/listeners")) ?? "");
-    if (port !== null) return Number(port[1]);
-  }
-  throw new Error(`was not ready after ${READY_LIMIT_MS} ms`);
+  const { name, dir: runDir, envoyPath, workers: concurrency } = options;
+  const socketPath = join(runDir, "control.sock");
+  const config = configuration(options, socketPath);
+  const started = startEnvoy({ envoyPath, config, runDir, concurrency, logLevel: "warning" });
+  const { child, listen } = await started.catch((error: Error) => {
+    throw new Error(`${name}: ${error.message}`);
+  });
+  return { name, pid: child.pid, port: listen.port, socketPath, stop: () => child.stop() };
 }

@@ -5,7 +5,7 @@ import type { MetricsRow, Topology } from "./encode.ts";
 import { type Endpoint, type PoolEndpoints, poolName } from "./endpoints.ts";
 import type { Report } from "./report.ts";
 import type { EngineName } from "./scrape/engines.ts";
-import type { Reading } from "./scrape/exposition.ts";
+import { NOTHING_READ, type Reading } from "./scrape/exposition.ts";
 import type { ScrapeTarget } from "./scrape/loop.ts";
 
 type Known = {
@@ -40,17 +40,6 @@ export type PoolView = {
   readonly namespace: string;
   readonly name: string;
   readonly endpoints: readonly EndpointView[];
-};
-
-const NOTHING_READ: Known["reading"] = {
-  waiting: undefined,
-  running: undefined,
-  kvUsage: undefined,
-  blockSize: undefined,
-  blocks: undefined,
-  maxAdapters: undefined,
-  activeAdapters: undefined,
-  waitingAdapters: undefined,
 };
 
 function nothingKnown(address: string, engine: EngineName): Known {

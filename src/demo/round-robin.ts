@@ -1,12 +1,9 @@
 // The other side of the comparison: an Envoy without the filter that gives each server its turn.
 
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
-import { type Address, parseAddress } from "../envoy/address.ts";
-import { type Child, startChild } from "../envoy/child.ts";
+import { mkdirSync } from "node:fs";
+import type { Address } from "../envoy/address.ts";
 import { locateEnvoy } from "../envoy/locate.ts";
-import { adminGet } from "../envoy/process.ts";
+import { startEnvoy } from "../envoy/process.ts";
 
 export interface RoundRobin {
   readonly listen: Address;
@@ -15,8 +12,6 @@ export interface RoundRobin {
   stop(): Promise<void>;
 }
 
-const START_TIMEOUT_MS = 20_000;
-const POLL_MS = 10;
 const UNBOUNDED = 1_000_000;
 
 /** Starts it on free ports of 127.0.0.1, with its files in `dir`. Rejects with a sentence for the user. */
@@ -24,24 +19,12 @@ export async function startRoundRobin(servers: readonly Address[], dir: string, 
   const located = locateEnvoy(undefined);
   if ("problem" in located) throw new Error(located.problem);
   mkdirSync(dir, { recursive: true });
-  const configPath = join(dir, "envoy.json");
-  const adminPath = join(dir, "admin-address");
-  writeFileSync(configPath, JSON.stringify(configuration(servers)));
-  // biome-ignore format: one option and its value per line
-  const args = [
-    "--config-path", configPath,
-    "--admin-address-path", adminPath,
-    "--log-level", "warning",
-    "--concurrency", String(workers),
-    "--disable-hot-restart",
-  ];
-  const child = startChild({ command: located.path, args });
-  try {
-    return { listen: await listening(child, adminPath), ended: child.ended, stop: () => child.stop() };
-  } catch (error) {
-    await child.stop();
-    throw error;
-  }
+  const config = configuration(servers);
+  const options = { envoyPath: located.path, config, runDir: dir, concurrency: workers, logLevel: "warning" };
+  const { child, listen } = await startEnvoy(options).catch((error: Error) => {
+    throw new Error(`round robin: ${error.message}`);
+  });
+  return { listen, ended: child.ended, stop: () => child.stop() };
 }
 
 /** Everything that would stop a long stream or refuse a queue is off, as on the other side. */
@@ -90,29 +73,4 @@ function configuration(servers: readonly Address[]): object {
 
 function socketAddress(address: Address): object {
   return { socket_address: { address: address.host, port_value: address.port } };
-}
-
-/** Where Envoy listens, once it does. */
-async function listening(child: Child, adminPath: string): Promise<Address> {
-  const deadline = performance.now() + START_TIMEOUT_MS;
-  while (performance.now() < deadline) {
-    const admin = parseAddress(textOf(adminPath));
-    const ready = admin !== undefined && (await adminGet(admin, "/ready")) === "LIVE\n";
-    const listeners = ready ? await adminGet(admin, "/listeners") : undefined;
-    const address = parseAddress(/^main::(\S+)$/m.exec(listeners ?? "")?.[1] ?? "");
-    if (address !== undefined) return address;
-    if (child.hasEnded()) {
-      throw new Error(`the round-robin Envoy did not start (${await child.ended}): ${child.tail().at(-1)}`);
-    }
-    await sleep(POLL_MS);
-  }
-  throw new Error(`the round-robin Envoy was not ready within ${START_TIMEOUT_MS / 1000} s`);
-}
-
-function textOf(path: string): string {
-  try {
-    return readFileSync(path, "utf8").trim();
-  } catch {
-    return "";
-  }
 }

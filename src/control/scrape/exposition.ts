@@ -25,6 +25,18 @@ export type Reading = {
   readonly errors: string[];
 };
 
+/** What an empty page says. */
+export const NOTHING_READ: Readonly<Omit<Reading, "errors">> = {
+  waiting: undefined,
+  running: undefined,
+  kvUsage: undefined,
+  blockSize: undefined,
+  blocks: undefined,
+  maxAdapters: undefined,
+  activeAdapters: undefined,
+  waitingAdapters: undefined,
+};
+
 /** A page can be wrong in every line; what is wrong first says enough. */
 export const ERRORS_MAX = 16;
 
@@ -101,17 +113,7 @@ function commonPrefixLength(names: readonly string[]): number {
 /** What a page has said so far. */
 class PageState {
   readonly page: string;
-  readonly reading: Reading = {
-    waiting: undefined,
-    running: undefined,
-    kvUsage: undefined,
-    blockSize: undefined,
-    blocks: undefined,
-    maxAdapters: undefined,
-    activeAdapters: undefined,
-    waitingAdapters: undefined,
-    errors: [],
-  };
+  readonly reading: Reading = { ...NOTHING_READ, errors: [] };
   /** A gauge with one series that cannot be used is not used at all: a part of a sum would be too small. */
   readonly spoiled = new Set<Gauge>();
   adaptersTime = Number.NEGATIVE_INFINITY;
