@@ -4,16 +4,12 @@
 
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { Client } from "undici";
 import { PATH_REPORT } from "../wire/names.ts";
+import { controlClient } from "./control-client.ts";
 import type { ConfigObject } from "./kinds/object.ts";
 import type { Log } from "./log.ts";
 import { decodeReport } from "./report.ts";
 import type { Problem } from "./source/folder.ts";
-
-const ANSWER_MS = 2_000;
-/** A report of every worker with every endpoint has 8 MiB. */
-const ANSWER_BYTES_MAX = 16_777_216;
 
 export type FirstStateOptions = {
   readonly log: Log;
@@ -82,12 +78,7 @@ export async function stateFound(places: {
 
 /** Of the snapshot that the filter holds; 0 for none, also when the proxy does not answer. */
 async function epochHeld(socketPath: string): Promise<number> {
-  const client = new Client("http://pointsman", {
-    socketPath,
-    headersTimeout: ANSWER_MS,
-    bodyTimeout: ANSWER_MS,
-    maxResponseSize: ANSWER_BYTES_MAX,
-  });
+  const client = controlClient(socketPath);
   try {
     const answer = await client.request({ method: "GET", path: PATH_REPORT });
     const decoded = decodeReport(Buffer.from(await answer.body.arrayBuffer()));

@@ -1,8 +1,9 @@
 // Pushes snapshots to the proxy's ingest role and asks it what the workers know. One loop, one connection, one call at
 // a time: see docs/protocol.md for the calls and their order.
 
-import { Client } from "undici";
+import type { Client } from "undici";
 import { PATH_METRICS, PATH_REPORT, PATH_TOPOLOGY } from "../wire/names.ts";
+import { controlClient } from "./control-client.ts";
 import type { Log } from "./log.ts";
 import { decodeReport, type Report } from "./report.ts";
 
@@ -13,9 +14,6 @@ const BACKOFF_MS = 50;
 const BACKOFF_MS_MAX = 500;
 /** A topology that was refused is tried again after this: the proxy may have been replaced by a newer one. */
 const REFUSED_RETRY_MS = 1_000;
-const ANSWER_MS = 2_000;
-/** A report of every worker with every endpoint has 8 MiB. */
-const ANSWER_BYTES_MAX = 16_777_216;
 
 /** What to push: encoders that are called when the number is known. */
 export type Pushed = {
@@ -79,12 +77,7 @@ export class Pusher {
 
   constructor(options: PushOptions) {
     this.#options = options;
-    this.#client = new Client("http://pointsman", {
-      socketPath: options.socketPath,
-      headersTimeout: ANSWER_MS,
-      bodyTimeout: ANSWER_MS,
-      maxResponseSize: ANSWER_BYTES_MAX,
-    });
+    this.#client = controlClient(options.socketPath);
     this.#running = this.#run();
   }
 
