@@ -11,7 +11,7 @@ import { HEADER_SERVED } from "../wire/names.ts";
 import { askAgent, figuresOf, type Known } from "./figures.ts";
 import { startLoad } from "./load.ts";
 import { poolYaml } from "./objects.ts";
-import { startRoundRobin } from "./round-robin.ts";
+import { startPlainEnvoy } from "./plain-envoy.ts";
 import { Screen } from "./screen.ts";
 import { FIRST_SET, MODEL, SECOND_SET, SPEEDS, startServers } from "./servers.ts";
 import { PATIENCE_MS, Side } from "./side.ts";
@@ -73,8 +73,12 @@ async function build(options: DemoOptions, undo: (() => unknown)[]): Promise<Sta
   const others = await startServers(SECOND_SET);
   undo.push(() => Promise.all(others.map((sim) => sim.stop())));
 
-  const otherAddresses = others.map(({ address }) => address);
-  const roundRobin = await startRoundRobin(otherAddresses, join(dir, "round-robin"), WORKERS);
+  const roundRobin = await startPlainEnvoy({
+    servers: others.map(({ address }) => address),
+    policy: "ROUND_ROBIN",
+    dir: join(dir, "round-robin"),
+    workers: WORKERS,
+  });
   undo.push(() => roundRobin.stop());
   const objectsDir = join(dir, "objects");
   mkdirSync(objectsDir);

@@ -26,7 +26,7 @@ export function modelsJson(model: string, loras: readonly string[], maxModelToke
 
 /** The answer of a request that does not stream. `created` in seconds of Unix time. */
 export function answerJson(request: InferenceRequest, id: string, created: number, cachedTokens: number): string {
-  const text = words(0, request.answerTokens);
+  const text = answerText(request.answerTokens);
   const choice = (index: number) => ({
     index,
     ...(request.kind === "chat" ? { message: { role: "assistant", content: text } } : { text }),
@@ -81,6 +81,11 @@ export class EventStream {
     }
     return events;
   }
+}
+
+/** What an answer of this length says: each says the same. */
+export function answerText(tokens: number): string {
+  return words(0, tokens);
 }
 
 function usageOf(request: InferenceRequest, cachedTokens: number): object {

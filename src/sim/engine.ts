@@ -5,7 +5,8 @@
 //   waiting ──admit──▶ prefill (one at a time, in order) ──first token──▶ decode (all at once) ──▶ done
 //
 // Differences from vLLM: the blocks of the whole answer are taken at admission, so nothing is ever
-// preempted; only prompts enter the prefix cache; prefill does not slow decode down.
+// preempted; an answer enters the prefix cache when it is finished, not block by block; prefill does not
+// slow decode down.
 
 import { Adapters } from "./adapters.ts";
 import { type Hold, KvBlocks } from "./kv-blocks.ts";
@@ -34,6 +35,8 @@ export interface Job<Owner> {
   readonly promptTokens: number;
   /** Chained hashes of the prompt's full blocks; see prompt.ts. */
   readonly promptBlocks: readonly number[];
+  /** Of the blocks that the answer fills, in the same chain. */
+  readonly answerBlocks: readonly number[];
   /** Tokens to answer with, at least 1. */
   readonly answerTokens: number;
   readonly adapter: string | undefined;
@@ -287,9 +290,17 @@ export class Engine<Owner> {
     if (done) this.#remove(sequence);
   }
 
+  /** Blocks that a finished job leaves findable, beyond those that it holds by name. */
+  #continued({ job, hold, phase, answered }: Sequence<Owner>): readonly number[] {
+    if (phase !== "decode" || answered < job.answerTokens) return [];
+    // What the last token would add to the cache is never computed.
+    const full = Math.floor((job.promptTokens + job.answerTokens - 1) / this.options.blockSize);
+    return [...job.promptBlocks, ...job.answerBlocks].slice(hold?.hashes.length, full);
+  }
+
   #remove(sequence: Sequence<Owner>): void {
     if (sequence.hold !== undefined) {
-      this.#kv.release(sequence.hold);
+      this.#kv.release(sequence.hold, this.#continued(sequence));
       if (sequence.job.adapter !== undefined) this.#adapters.release(sequence.job.adapter);
     }
     if (this.#computing === sequence) this.#computing = undefined;

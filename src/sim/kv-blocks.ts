@@ -52,8 +52,13 @@ export class KvBlocks {
     return { hashes, unnamed: count - hashes.length, hits };
   }
 
-  release(hold: Hold): void {
+  /**
+   * Lets go of everything. `continued` names the unnamed blocks that follow the named ones, as far as they
+   * are full: from now on they are findable too.
+   */
+  release(hold: Hold, continued: readonly number[] = []): void {
     this.#free += hold.unnamed;
+    for (let i = continued.length - 1; i >= 0; i -= 1) this.#keep(continued[i]!);
     // From the tail, so that a prompt loses its end before its beginning.
     for (let i = hold.hashes.length - 1; i >= 0; i -= 1) {
       const hash = hold.hashes[i]!;
@@ -65,6 +70,13 @@ export class KvBlocks {
         this.#idle.add(hash);
       }
     }
+  }
+
+  /** Turns a free block into an idle one of this name. What another has under that name already stays. */
+  #keep(hash: number): void {
+    if (this.#holders.has(hash)) return;
+    if (!this.#idle.delete(hash)) this.#free -= 1;
+    this.#idle.add(hash);
   }
 
   #claim(count: number): void {

@@ -18,6 +18,14 @@ export function measure(text: string, images: number, salt: string, blockSize: n
   return { tokens, blocks: chain(bytes, salt, blockSize * BYTES_PER_TOKEN) };
 }
 
+/** The chain's blocks that `answer` completes after this text: a prompt that goes on from it has them. */
+export function blocksAfter(text: string, answer: string, salt: string, blockSize: number): readonly number[] {
+  const blockBytes = blockSize * BYTES_PER_TOKEN;
+  return chain(Buffer.from(text + answer, "utf8"), salt, blockBytes).slice(
+    Math.floor(Buffer.byteLength(text) / blockBytes),
+  );
+}
+
 /** For prompts given as token ids. */
 export function measureTokens(ids: readonly number[], salt: string, blockSize: number): Prompt {
   const bytes = Buffer.from(Int32Array.from(ids).buffer);

@@ -1,6 +1,7 @@
 // A received body as what the engine needs, or the error that vLLM answers in its place.
 
-import { measure, measureTokens, type Prompt } from "./prompt.ts";
+import { answerText } from "./answer.ts";
+import { blocksAfter, measure, measureTokens, type Prompt } from "./prompt.ts";
 
 export type Kind = "chat" | "completion";
 
@@ -23,6 +24,8 @@ export interface InferenceRequest {
   readonly includeUsage: boolean;
   readonly prompt: Prompt;
   readonly answerTokens: number;
+  /** Names of the KV blocks that the answer fills. */
+  readonly answerBlocks: readonly number[];
   readonly finish: "length" | "stop";
   /** Answers asked for: `n` times the number of prompts. All are the same, computed once. */
   readonly choices: number;
@@ -67,12 +70,14 @@ function parseFields(kind: Kind, fields: Fields, served: Served): Parsed {
   const salt = `${adapter ?? ""}\n${typeof fields.cache_salt === "string" ? fields.cache_salt : ""}`;
   const prompts = kind === "chat" ? chatPrompt(fields, salt, served) : completionPrompts(fields, salt, served);
   if ("error" in prompts) return prompts;
+  const { text } = prompts;
 
   const asked = kind === "chat" ? (fields.max_completion_tokens ?? fields.max_tokens) : fields.max_tokens;
   const bad = badTokenLimit(asked, prompts.prompt.tokens, served);
   if (bad !== undefined) return { error: bad };
   const room = Math.max(1, served.maxModelTokens - prompts.prompt.tokens);
   const bounded = typeof asked === "number";
+  const answerTokens = Math.min(bounded ? asked : served.answerTokens, room);
   const options = isFields(fields.stream_options) ? fields.stream_options : {};
   return {
     request: {
@@ -82,14 +87,18 @@ function parseFields(kind: Kind, fields: Fields, served: Served): Parsed {
       stream: fields.stream === true,
       includeUsage: options.include_usage === true,
       prompt: prompts.prompt,
-      answerTokens: Math.min(bounded ? asked : served.answerTokens, room),
+      answerTokens,
+      answerBlocks: text === undefined ? [] : blocksAfter(text, answerText(answerTokens), salt, served.blockSize),
       finish: bounded ? "length" : "stop",
       choices: prompts.count * (typeof fields.n === "number" && fields.n > 1 ? Math.min(fields.n, 128) : 1),
     },
   };
 }
 
-type Prompts = { readonly prompt: Prompt; readonly count: number } | { readonly error: ApiError };
+/** `text` is what the answer goes on from; undefined where no later prompt can begin with both. */
+type Prompts =
+  | { readonly prompt: Prompt; readonly text: string | undefined; readonly count: number }
+  | { readonly error: ApiError };
 
 function chatPrompt(fields: Fields, salt: string, served: Served): Prompts {
   const { messages } = fields;
@@ -107,19 +116,22 @@ function chatPrompt(fields: Fields, salt: string, served: Served): Prompts {
       else if (isFields(part)) images += 1;
     }
   }
-  return { prompt: measure(`${text}<|assistant|>`, images, salt, served.blockSize), count: 1 };
+  text += "<|assistant|>";
+  return { prompt: measure(text, images, salt, served.blockSize), text, count: 1 };
 }
 
 function completionPrompts(fields: Fields, salt: string, served: Served): Prompts {
   const { prompt } = fields;
   if (prompt === undefined) return { error: missing("body.prompt") };
-  if (typeof prompt === "string") return { prompt: measure(prompt, 0, salt, served.blockSize), count: 1 };
+  if (typeof prompt === "string") {
+    return { prompt: measure(prompt, 0, salt, served.blockSize), text: prompt, count: 1 };
+  }
   if (Array.isArray(prompt) && prompt.length > 0) {
     if (prompt.every((item) => typeof item === "string")) {
-      return { prompt: measure(prompt.join("\n"), 0, salt, served.blockSize), count: prompt.length };
+      return { prompt: measure(prompt.join("\n"), 0, salt, served.blockSize), text: undefined, count: prompt.length };
     }
     if (prompt.every((item) => Number.isInteger(item))) {
-      return { prompt: measureTokens(prompt, salt, served.blockSize), count: 1 };
+      return { prompt: measureTokens(prompt, salt, served.blockSize), text: undefined, count: 1 };
     }
   }
   return { error: wrongType("body.prompt", "a string, a list of strings or a list of token ids") };

@@ -268,6 +268,7 @@ class SimServer implements Sim {
       owner: { request, res, id, createdS, events },
       promptTokens: request.prompt.tokens,
       promptBlocks: request.prompt.blocks,
+      answerBlocks: request.answerBlocks,
       answerTokens: request.answerTokens,
       adapter: request.adapter,
     });

@@ -18,7 +18,15 @@ function engineOf(options: Partial<EngineOptions> = {}): Engine<string> {
 }
 
 function job(owner: string, fields: Partial<Job<string>> = {}): Job<string> {
-  return { owner, promptTokens: 100, promptBlocks: [], answerTokens: 10, adapter: undefined, ...fields };
+  return {
+    owner,
+    promptTokens: 100,
+    promptBlocks: [],
+    answerBlocks: [],
+    answerTokens: 10,
+    adapter: undefined,
+    ...fields,
+  };
 }
 
 /** When each job's first token and its end came, at a resolution of 1 ms. */
@@ -97,6 +105,23 @@ describe("the engine's memory", () => {
     expect(engine.advance(115)).toEqual([]);
     expect(engine.advance(116)).toEqual([{ owner: "b", tokens: 1, done: true, cachedTokens: 48 }]);
     expect(engine.state()).toMatchObject({ prefixQueryTokens: 128, prefixHitTokens: 48 });
+  });
+
+  test.each([
+    ["finished", 240 + 40, 3],
+    ["left before its end", 200, 2],
+  ])("an answer that was %s leaves what the next prompt can use", (_how, untilMs, blocks) => {
+    const engine = engineOf();
+    // 64 tokens, of which the last one's state is never computed: three full blocks.
+    const turn = { promptTokens: 40, promptBlocks: [1, 2], answerBlocks: [3, 4], answerTokens: 24 };
+    const first = engine.submit(job("first", turn));
+    engine.advance(0);
+    engine.advance(untilMs);
+    engine.cancel(first);
+    engine.submit(job("next", { promptBlocks: [1, 2, 3, 4, 5, 6], answerTokens: 1 }));
+    engine.advance(untilMs);
+    expect(engine.advance(untilMs + 100)).toMatchObject([{ owner: "next", cachedTokens: blocks * 16 }]);
+    expect(engine.state().kvUsage).toBe(0);
   });
 
   test("who finds no free blocks waits, and so do all behind it", () => {

@@ -37,6 +37,19 @@ describe("KV blocks", () => {
     expect(kv.take([1, 2, 3], 3)!.hits).toBe(2);
   });
 
+  test("what follows the named blocks can be named when it is let go", () => {
+    const kv = new KvBlocks(100);
+    kv.release(kv.take([1, 2], 5)!, [3, 4]);
+    expect(kv.used).toBe(0);
+    const first = kv.take([1, 2, 3, 4, 5], 6)!;
+    expect(first.hits).toBe(4);
+    // Another that says the same meanwhile adds nothing.
+    kv.release(kv.take([1, 2], 5)!, [3, 4]);
+    expect(kv.used).toBe(6);
+    kv.release(first);
+    expect(kv.take([], 99)).toBeDefined();
+  });
+
   test("a refused request changes nothing", () => {
     const kv = new KvBlocks(5);
     const held = kv.take([1, 2], 3)!;
@@ -47,11 +60,16 @@ describe("KV blocks", () => {
   });
 
   test("blocks are neither lost nor made, whatever the order of requests", () => {
-    const step = fc.record({ prompt: fc.array(fc.nat(8), { maxLength: 8 }), extra: fc.nat(4), leave: fc.nat(3) });
-    const run = (steps: readonly { prompt: number[]; extra: number; leave: number }[]) => {
+    const step = fc.record({
+      prompt: fc.array(fc.nat(8), { maxLength: 8 }),
+      extra: fc.nat(4),
+      leave: fc.nat(3),
+      continued: fc.boolean(),
+    });
+    const run = (steps: readonly { prompt: number[]; extra: number; leave: number; continued: boolean }[]) => {
       const kv = new KvBlocks(17);
       const held: Hold[] = [];
-      for (const { prompt, extra, leave } of steps) {
+      for (const { prompt, extra, leave, continued } of steps) {
         // Chained as real hashes are: a block's name holds all before it.
         let chain = 0;
         const hashes = prompt.map((part) => {
@@ -60,7 +78,11 @@ describe("KV blocks", () => {
         });
         const hold = kv.take(hashes, hashes.length + extra);
         if (hold !== undefined) held.push(hold);
-        for (let i = 0; i < leave && held.length > 0; i += 1) kv.release(held.shift()!);
+        for (let i = 0; i < leave && held.length > 0; i += 1) {
+          const left = held.shift()!;
+          const next = (left.hashes.at(-1) ?? 0) * 10 + 1;
+          kv.release(left, continued && left.unnamed > 0 ? [next] : []);
+        }
         const named = new Set(held.flatMap((one) => one.hashes)).size;
         expect(kv.used).toBe(named + held.reduce((sum, one) => sum + one.unnamed, 0));
         expect(kv.used).toBeLessThanOrEqual(16);

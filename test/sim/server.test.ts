@@ -53,6 +53,18 @@ describe("answers", () => {
     });
   });
 
+  test("a conversation finds all that was said so far, answers too", async () => {
+    const server = await sim();
+    const messages = [{ role: "user", content: "a".repeat(403) }];
+    const turn = async () => JSON.parse((await call(server, { body: chat({ messages, max_tokens: 40 }) })).body);
+    const first = await turn();
+    messages.push(first.choices[0].message, { role: "user", content: "b".repeat(200) });
+    const { usage } = await turn();
+    const reusable = Math.floor((first.usage.total_tokens - 1) / 16) * 16;
+    expect(usage.prompt_tokens_details.cached_tokens).toBe(reusable);
+    expect(server.stats()).toMatchObject({ prefixHitTokens: reusable });
+  });
+
   test("adapters and cache salts share no prefix", async () => {
     const server = await sim({ loras: ["x"] });
     const messages = [{ role: "user", content: "a".repeat(400) }];

@@ -25,9 +25,15 @@ function capacityOf(speed: number, all: readonly InferenceRequest[]): number {
   let finished = 0;
   for (let nowMs = 0; nowMs < 60_000; nowMs += 10) {
     for (; engine.state().waiting < 4; next += 1) {
-      const { prompt, answerTokens } = all[next % all.length]!;
-      const { tokens, blocks } = prompt;
-      engine.submit({ owner: next, promptTokens: tokens, promptBlocks: blocks, answerTokens, adapter: undefined });
+      const { prompt, answerTokens, answerBlocks } = all[next % all.length]!;
+      engine.submit({
+        owner: next,
+        promptTokens: prompt.tokens,
+        promptBlocks: prompt.blocks,
+        answerBlocks,
+        answerTokens,
+        adapter: undefined,
+      });
     }
     const done = engine.advance(nowMs).filter((output) => output.done).length;
     if (nowMs >= 10_000) finished += done;

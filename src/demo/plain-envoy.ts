@@ -1,11 +1,22 @@
-// The other side of the comparison: an Envoy without the filter that gives each server its turn.
+// The other side of comparisons: an Envoy without the filter, which balances by itself.
 
 import { mkdirSync } from "node:fs";
 import type { Address } from "../envoy/address.ts";
 import { locateEnvoy } from "../envoy/locate.ts";
 import { startEnvoy } from "../envoy/process.ts";
 
-export interface RoundRobin {
+/** As Envoy's lb_policy names them. */
+export type Policy = "ROUND_ROBIN" | "LEAST_REQUEST";
+
+export interface PlainEnvoyOptions {
+  readonly servers: readonly Address[];
+  readonly policy: Policy;
+  /** For its files. */
+  readonly dir: string;
+  readonly workers: number;
+}
+
+export interface PlainEnvoy {
   readonly listen: Address;
   /** Resolves, with the reason, when Envoy has ended. */
   readonly ended: Promise<string>;
@@ -13,22 +24,28 @@ export interface RoundRobin {
 }
 
 const UNBOUNDED = 1_000_000;
+const PROTOCOL_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+/** Idle connections are left before the servers close them, at 5 s, as on the other side. */
+const HTTP = {
+  explicit_http_config: { http_protocol_options: {} },
+  common_http_protocol_options: { idle_timeout: "4s" },
+};
 
-/** Starts it on free ports of 127.0.0.1, with its files in `dir`. Rejects with a sentence for the user. */
-export async function startRoundRobin(servers: readonly Address[], dir: string, workers: number): Promise<RoundRobin> {
+/** Starts it on free ports of 127.0.0.1. Rejects with a sentence for the user. */
+export async function startPlainEnvoy({ servers, policy, dir, workers }: PlainEnvoyOptions): Promise<PlainEnvoy> {
   const located = locateEnvoy(undefined);
   if ("problem" in located) throw new Error(located.problem);
   mkdirSync(dir, { recursive: true });
-  const config = configuration(servers);
+  const config = configuration(servers, policy);
   const options = { envoyPath: located.path, config, runDir: dir, concurrency: workers, logLevel: "warning" };
   const { child, listen } = await startEnvoy(options).catch((error: Error) => {
-    throw new Error(`round robin: ${error.message}`);
+    throw new Error(`the Envoy without the filter: ${error.message}`);
   });
   return { listen, ended: child.ended, stop: () => child.stop() };
 }
 
 /** Everything that would stop a long stream or refuse a queue is off, as on the other side. */
-function configuration(servers: readonly Address[]): object {
+function configuration(servers: readonly Address[], policy: Policy): object {
   const router = { "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router" };
   const connections = {
     "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
@@ -62,8 +79,11 @@ function configuration(servers: readonly Address[]): object {
         {
           name: "servers",
           type: "STATIC",
-          lb_policy: "ROUND_ROBIN",
+          lb_policy: policy,
           circuit_breakers: { thresholds: [threshold] },
+          typed_extension_protocol_options: {
+            [PROTOCOL_OPTIONS]: { "@type": `type.googleapis.com/${PROTOCOL_OPTIONS}`, ...HTTP },
+          },
           load_assignment: { cluster_name: "servers", endpoints: [{ lb_endpoints: endpoints }] },
         },
       ],
