@@ -3,7 +3,7 @@
 
 NODE := node_modules/.bin/node
 .DEFAULT_GOAL := help
-.PHONY: help demo test build check bench image clean install envoy
+.PHONY: help demo test build check bench image clean install envoy rust
 
 help: ## what this file can do
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  make %-9s %s\n", $$1, $$2 }'
@@ -31,6 +31,9 @@ clean: ## what was built; downloads and node_modules stay
 
 install: # npm packages, when package-lock.json is not the installed one
 	@scripts/install
+
+rust: install # hashes by another implementation, for a test; without cargo it says why not
+	@$(NODE) scripts/rust.ts
 
 envoy: install # the pinned Envoy, when the cache lacks it
 	@$(NODE) scripts/fetch-envoy.ts

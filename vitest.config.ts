@@ -35,6 +35,8 @@ export default defineConfig({
           exclude: WITH_ENVOY,
           globalSetup: "test/setup/filter.ts",
           testTimeout: 60_000,
+          // Some compile a part of the filter first.
+          hookTimeout: 60_000,
           sequence: { groupOrder: 0 },
         },
       },

@@ -1,7 +1,7 @@
 // The plugin configuration: a small flat JSON object. One VM may serve several plugins, and an old
 // one drains while its successor serves, so each root context has a row of its own.
 
-import { INSPECTION_BYTES, POOL_NAME_BYTES_MAX, ROOTS_MAX } from "../src/wire/limits";
+import { INDEX_MIB_DEFAULT, INDEX_MIB_MAX, INSPECTION_BYTES, POOL_NAME_BYTES_MAX, ROOTS_MAX } from "../src/wire/limits";
 import { equals, utf8 } from "./abi/text";
 
 export const ROLE_FILTER: u8 = 1;
@@ -19,13 +19,18 @@ export class Config {
   servedHeader: u8;
   ticking: u8;
   inspectionBytes: u32;
+  prefixIndexMiB: u32;
+  /** Answer requests that ask for it with an explanation of their pick. */
+  explain: u8;
+  reserved0: u8;
+  reserved1: u16;
   /** Of the text behind the row; 0 = the only pool. */
   defaultPoolLength: u32;
   /** 0 = take one from the host. */
   seed: u64;
 }
 
-const DEFAULT_POOL_AT: usize = 32;
+const DEFAULT_POOL_AT: usize = 40;
 const ROW_BYTES: usize = DEFAULT_POOL_AT + POOL_NAME_BYTES_MAX;
 if (offsetof<Config>() > DEFAULT_POOL_AT) ERROR("Config must fit before the pool's name");
 
@@ -37,6 +42,8 @@ const defaultPoolKey = utf8("defaultPool");
 const servedHeaderKey = utf8("servedHeader");
 const inspectionBytesKey = utf8("inspectionBytes");
 const seedKey = utf8("seed");
+const explainKey = utf8("explain");
+const prefixIndexMiBKey = utf8("prefixIndexMiB");
 const filterText = utf8("filter");
 const ingestText = utf8("ingest");
 const failOpenText = utf8("FailOpen");
@@ -73,6 +80,7 @@ export function open(context: u32): u32 {
   config.role = ROLE_FILTER;
   config.servedHeader = 1;
   config.inspectionBytes = INSPECTION_BYTES;
+  config.prefixIndexMiB = INDEX_MIB_DEFAULT;
   return row;
 }
 
@@ -94,13 +102,15 @@ export let problem: ArrayBuffer = utf8("");
 const notObject = utf8('expected a JSON object, such as {"role":"filter"}');
 const notMember = utf8('expected "name": value, with a plain text, number or boolean as the value');
 const unknownName = utf8(
-  "unknown name; expected role, failureMode, defaultPool, servedHeader, inspectionBytes or seed",
+  "unknown name; expected role, failureMode, defaultPool, servedHeader, inspectionBytes, prefixIndexMiB, explain, seed",
 );
 const badRole = utf8('role: expected "filter" or "ingest"');
 const badFailureMode = utf8('failureMode: expected "FailOpen" or "FailClose"');
 const badServedHeader = utf8("servedHeader: expected true or false");
 const badDefaultPool = utf8('defaultPool: expected "namespace/name"');
 const badInspectionBytes = utf8("inspectionBytes: expected a whole number from 1 to 524288");
+const badExplain = utf8("explain: expected true or false");
+const badPrefixIndexMiB = utf8("prefixIndexMiB: expected a whole number from 1 to 1024");
 const badSeed = utf8("seed: expected a whole number below 2^53");
 
 function refuse(why: ArrayBuffer): bool {
@@ -178,6 +188,8 @@ function parseMember(config: Config): bool {
   if (equals(name, nameLength, defaultPoolKey)) return setDefaultPool(config);
   if (equals(name, nameLength, servedHeaderKey)) return setServedHeader(config);
   if (equals(name, nameLength, inspectionBytesKey)) return setInspectionBytes(config);
+  if (equals(name, nameLength, prefixIndexMiBKey)) return setPrefixIndexMiB(config);
+  if (equals(name, nameLength, explainKey)) return setExplain(config);
   if (equals(name, nameLength, seedKey)) return setSeed(config);
   return refuse(unknownName);
 }
@@ -209,6 +221,18 @@ function setInspectionBytes(config: Config): bool {
   if (value == 0 || value > INSPECTION_BYTES) return refuse(badInspectionBytes);
   config.inspectionBytes = <u32>value;
   return true;
+}
+
+function setPrefixIndexMiB(config: Config): bool {
+  const value = tokenNumber();
+  if (value == 0 || value > INDEX_MIB_MAX) return refuse(badPrefixIndexMiB);
+  config.prefixIndexMiB = <u32>value;
+  return true;
+}
+
+function setExplain(config: Config): bool {
+  config.explain = isToken(trueText) ? 1 : 0;
+  return !tokenIsText && (isToken(trueText) || isToken(falseText)) ? true : refuse(badExplain);
 }
 
 function setSeed(config: Config): bool {

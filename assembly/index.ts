@@ -1,6 +1,7 @@
 // What Envoy calls, and which station answers. Nothing is decided here.
 
 import { HEARTBEAT_MS } from "../src/wire/limits";
+import { API_NONE } from "../src/wire/program";
 import * as clock from "./abi/clock";
 import * as host from "./abi/host";
 import * as scratch from "./abi/scratch";
@@ -11,12 +12,14 @@ import * as ingest from "./ingest/requests";
 import * as random from "./pick/random";
 import * as headers from "./request/1_headers";
 import * as body from "./request/2_body";
+import * as scanner from "./request/3_scan";
 import * as picker from "./request/5_pick";
 import { steer } from "./request/6_steer";
 import { finish } from "./response/finish";
 import * as response from "./response/headers";
 import * as lease from "./share/lease";
-import { beat, forget } from "./share/sync";
+import { beat, forget, onQueueReady } from "./share/sync";
+import * as blocks from "./state/blocks";
 import * as stats from "./state/stats";
 import * as streams from "./state/streams";
 
@@ -49,7 +52,13 @@ export function proxy_on_configure(root: u32, size: u32): u32 {
   random.seed(config.seed != 0 ? config.seed : clock.entropy());
   lease.create();
   if (config.role == configs.ROLE_FILTER) stats.defineNoPool();
+  blocks.setBudget(config.prefixIndexMiB << 20);
   return 1;
+}
+
+export function proxy_on_queue_ready(root: u32, queue: u32): void {
+  scratch.reset();
+  onQueueReady(queue, clock.monotonicNs());
 }
 
 export function proxy_on_tick(root: u32): void {
@@ -61,15 +70,19 @@ export function proxy_on_request_headers(context: u32, count: u32, isEnd: u32): 
   scratch.reset();
   const stream = streams.find(context);
   if (streams.isNone(stream) || stream.root == configs.NO_ROW) {
-    headers.read();
+    headers.read(0);
     picker.countPassed();
     return CONTINUE;
   }
   const config = configs.at(stream.root);
   if (config.role == configs.ROLE_INGEST) return ingest.onHeaders(stream, isEnd != 0);
   startTicking(config);
-  stream.body = headers.read();
-  if (stream.body == headers.OPAQUE) return decide(stream, config, STOP_ITERATION);
+  stream.body = headers.read(picker.parsers(config));
+  if (headers.explain && config.explain != 0) stream.flags |= streams.EXPLAINS;
+  if (<u32>stream.body == API_NONE) {
+    scanner.begin(API_NONE, false);
+    return decide(stream, config, STOP_ITERATION);
+  }
   body.begin(stream);
   if (isEnd == 0) {
     stream.phase = streams.INSPECTING;
@@ -130,6 +143,7 @@ function startTicking(config: configs.Config): void {
 }
 
 function readBody(stream: streams.Stream, config: configs.Config, size: u32, isEnd: bool): i32 {
+  body.setExtract(picker.readsPrompt(config));
   const known = body.read(stream, config, size, isEnd);
   if (known == body.UNDECIDED) return STOP_AND_BUFFER;
   if (known == body.DECIDED) return decide(stream, config, STOP_NO_BUFFER);
@@ -145,7 +159,7 @@ function decide(stream: streams.Stream, config: configs.Config, stop: i32): i32 
     stream.phase = streams.REPLIED;
     return stop;
   }
-  if (picked == picker.PICKED) steer();
+  if (picked == picker.PICKED) steer(picker.otherPort);
   stream.phase = streams.SENT;
   return CONTINUE;
 }

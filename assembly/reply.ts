@@ -1,6 +1,6 @@
 // Answers that this filter gives itself: always JSON, errors in OpenAI's shape.
 
-import { HEADER_DROPPED_REASON, REASON_NO_ENDPOINTS } from "../src/wire/names";
+import { HEADER_DROPPED_REASON, REASON_NO_ENDPOINTS, REASON_SATURATED } from "../src/wire/names";
 import * as host from "./abi/host";
 import { put, utf8 } from "./abi/text";
 
@@ -15,6 +15,7 @@ const retryAfter = utf8("retry-after");
 /** As long as Envoy asks for when a cluster has no members. */
 const oneSecond = utf8("1");
 export const noEndpointsReason = utf8(REASON_NO_ENDPOINTS);
+export const saturatedReason = utf8(REASON_SATURATED);
 
 const beforeMessage = utf8('{"error":{"message":"');
 const beforeType = utf8('","type":"');
@@ -23,6 +24,8 @@ const afterCode = utf8('"}}');
 
 export const INVALID_REQUEST = utf8("invalid_request_error");
 export const NOT_FOUND_ERROR = utf8("not_found_error");
+export const INTERNAL = utf8("internal_error");
+export const RATE_LIMITED = utf8("rate_limit_error");
 export const UNAVAILABLE = utf8("service_unavailable_error");
 
 function putHeader(n: u32, to: usize, key: ArrayBuffer, value: ArrayBuffer): usize {

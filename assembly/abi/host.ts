@@ -3,6 +3,8 @@
 
 import {
   proxy_define_metric,
+  proxy_dequeue_shared_queue,
+  proxy_enqueue_shared_queue,
   proxy_get_buffer_bytes,
   proxy_get_header_map_pairs,
   proxy_get_header_map_value,
@@ -11,8 +13,10 @@ import {
   proxy_increment_metric,
   proxy_log,
   proxy_record_metric,
+  proxy_register_shared_queue,
   proxy_remove_header_map_value,
   proxy_replace_header_map_value,
+  proxy_resolve_shared_queue,
   proxy_send_local_response,
   proxy_set_shared_data,
   proxy_set_tick_period_milliseconds,
@@ -54,8 +58,18 @@ export function getHeader(map: i32, key: ArrayBuffer): bool {
   return returned(proxy_get_header_map_value(map, pointer(key), key.byteLength, outPointer, outSize));
 }
 
+/** The header whose name is the `length` bytes at `p`. */
+export function getHeaderNamed(map: i32, p: usize, length: u32): bool {
+  return returned(proxy_get_header_map_value(map, p, length, outPointer, outSize));
+}
+
 export function setHeader(map: i32, key: ArrayBuffer, p: usize, length: u32): void {
   proxy_replace_header_map_value(map, pointer(key), key.byteLength, p, length);
+}
+
+/** Sets the header whose name is the `nameLength` bytes at `name`. */
+export function setHeaderNamed(map: i32, name: usize, nameLength: u32, p: usize, length: u32): void {
+  proxy_replace_header_map_value(map, name, nameLength, p, length);
 }
 
 export function removeHeader(map: i32, p: usize, length: u32): void {
@@ -81,6 +95,32 @@ export function getShared(key: usize, keyLength: u32): bool {
 /** Unconditional when `expected` is 0 or there is no such key yet, else only if nobody wrote since. */
 export function setShared(key: usize, keyLength: u32, p: usize, length: u32, expected: u32): bool {
   return proxy_set_shared_data(key, keyLength, p, length, expected) == OK;
+}
+
+/** In the place of a queue: there is none. */
+export const NO_QUEUE: u32 = 0;
+
+/**
+ * The queue of that name with this VM as its reader, be it new or another's; NO_QUEUE when that fails. Its
+ * messages are announced to the root context of the callback under way for as long as that one lives.
+ */
+export function registerQueue(name: usize, nameLength: u32): u32 {
+  return proxy_register_shared_queue(name, nameLength, outSize) == OK ? load<u32>(outSize) : NO_QUEUE;
+}
+
+/** The queue of that name, made by a VM of the same vm_id; NO_QUEUE when nobody has made it. */
+export function resolveQueue(name: usize, nameLength: u32): u32 {
+  return proxy_resolve_shared_queue(0, 0, name, nameLength, outSize) == OK ? load<u32>(outSize) : NO_QUEUE;
+}
+
+/** Puts a copy of the bytes in a queue, whoever reads it, if anybody does. */
+export function enqueue(queue: u32, p: usize, length: u32): bool {
+  return proxy_enqueue_shared_queue(queue, p, length) == OK;
+}
+
+/** Takes a queue's oldest message; false when it is empty. */
+export function dequeue(queue: u32): bool {
+  return returned(proxy_dequeue_shared_queue(queue, outPointer, outSize));
 }
 
 /** A statistic of Envoy's, by name; the same name gives the same statistic in every VM. */

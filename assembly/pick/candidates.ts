@@ -1,75 +1,228 @@
-// Who may be picked, and what is known of them: one entry per candidate, filled from the snapshot
-// and from this proxy's own counts, then read by the scorers.
+// Who may be picked, and what is known of them: columns of equal length, filled from the snapshot and from
+// this proxy's own counts. Filters thin them out, scorers read them. Columns, not rows: a scorer reads one
+// value of 1000 endpoints, and a column of them is 8 KB.
 
 import { ENDPOINTS_MAX } from "../../src/wire/limits";
-import { KNOWN_KV_USAGE, KNOWN_WAITING } from "../../src/wire/snapshot";
+import { NEEDS_TOKENS } from "../../src/wire/program";
 import * as endpoints from "../state/endpoints";
 import * as snapshot from "../state/snapshot";
 
-/** One candidate, 32 bytes. NaN in waiting or kvUsage: not known; staleness.settle judges it. */
-@unmanaged
-export class Candidate {
-  waiting: f64;
-  kvUsage: f64;
-  inFlight: u32;
-  row: u32;
-  id: u32;
-  stale: u32;
-}
+// Columns of f64. NaN in a measured value: not known; for scorers staleness.settle judges it.
+const COLUMN_BYTES: u32 = ENDPOINTS_MAX * 8;
+export const WAITING: usize = heap.alloc(COLUMN_BYTES);
+export const RUNNING: usize = heap.alloc(COLUMN_BYTES);
+export const KV_USAGE: usize = heap.alloc(COLUMN_BYTES);
+/** Requests of all workers in flight. */
+export const IN_FLIGHT: usize = heap.alloc(COLUMN_BYTES);
+/** Prompt tokens in flight; only when the program asks for them. */
+export const TOKENS: usize = heap.alloc(COLUMN_BYTES);
+/** The score that the scorer at work gives, and the weighted sum so far. */
+const RAW: usize = heap.alloc(COLUMN_BYTES);
+const TOTAL: usize = heap.alloc(COLUMN_BYTES);
 
-export const CANDIDATE_BYTES: usize = offsetof<Candidate>();
-const entries: usize = heap.alloc(ENDPOINTS_MAX * <u32>CANDIDATE_BYTES);
+// Columns of u32
+const ROW: usize = heap.alloc(ENDPOINTS_MAX * 4);
+const ID: usize = heap.alloc(ENDPOINTS_MAX * 4);
+/** Blocks of the prompt that it holds, all blocks of the prompt, tokens in a block; by its block size. */
+const MATCHED: usize = heap.alloc(ENDPOINTS_MAX * 4);
+const BLOCKS: usize = heap.alloc(ENDPOINTS_MAX * 4);
+const BLOCK_TOKENS: usize = heap.alloc(ENDPOINTS_MAX * 4);
+const STALE: usize = heap.alloc(ENDPOINTS_MAX * 4);
+/** What the filter at work says: whether it stays. */
+const KEPT: usize = heap.alloc(ENDPOINTS_MAX * 4);
 
 export let count: u32 = 0;
 /** Whether any candidate has fresh metrics. */
 export let anyFresh: bool = false;
-/** Candidates whose waiting or kvUsage is stale or unknown. Mostly none, and then there is nothing to settle. */
+/** Candidates whose metrics are stale or not all known. Mostly none, and then there is nothing to settle. */
 export let unsettled: u32 = 0;
 
-export function at(n: u32): Candidate {
-  return changetype<Candidate>(entries + <usize>n * CANDIDATE_BYTES);
+/** Value n of a column of f64. */
+export function value(column: usize, n: u32): f64 {
+  return load<f64>(column + ((<usize>n) << 3));
 }
 
-const SCORED: u32 = KNOWN_WAITING | KNOWN_KV_USAGE;
+export function setValue(column: usize, n: u32, to: f64): void {
+  store<f64>(column + ((<usize>n) << 3), to);
+}
 
-/** Fills the table with the endpoints of a pool: those that are not down, or all when all are. */
+export function row(n: u32): u32 {
+  return load<u32>(ROW + ((<usize>n) << 2));
+}
+
+export function id(n: u32): u32 {
+  return load<u32>(ID + ((<usize>n) << 2));
+}
+
+export function isStale(n: u32): bool {
+  return load<u32>(STALE + ((<usize>n) << 2)) != 0;
+}
+
+export function matched(n: u32): u32 {
+  return load<u32>(MATCHED + ((<usize>n) << 2));
+}
+
+export function blocks(n: u32): u32 {
+  return load<u32>(BLOCKS + ((<usize>n) << 2));
+}
+
+export function blockTokens(n: u32): u32 {
+  return load<u32>(BLOCK_TOKENS + ((<usize>n) << 2));
+}
+
+/** Candidate n holds `held` of the prompt's `all` blocks, of `tokens` each. */
+export function setMatch(n: u32, held: u32, all: u32, tokens: u32): void {
+  store<u32>(MATCHED + ((<usize>n) << 2), held);
+  store<u32>(BLOCKS + ((<usize>n) << 2), all);
+  store<u32>(BLOCK_TOKENS + ((<usize>n) << 2), tokens);
+}
+
+// ── Gathering ──
+
+let countsTokens: bool = false;
+
+/** Fills the columns with the endpoints of a pool: those that are not down, or all when all are. */
 export function gather(pool: snapshot.Pool, nowNs: u64): void {
+  countsTokens = (snapshot.program(pool).flags & NEEDS_TOKENS) != 0;
   gatherWhere(pool, nowNs, false);
   if (count == 0) gatherWhere(pool, nowNs, true);
+  memory.fill(MATCHED, 0, (<usize>count) << 2);
+  memory.fill(BLOCKS, 0, (<usize>count) << 2);
 }
 
 function gatherWhere(pool: snapshot.Pool, nowNs: u64, alsoDown: bool): void {
   count = 0;
   anyFresh = false;
   unsettled = 0;
-  for (let row = pool.firstRow, end = pool.firstRow + pool.rowCount; row < end; ++row) {
-    const id = snapshot.id(row);
-    if (id == endpoints.NO_ID) continue;
-    const endpoint = endpoints.at(id);
+  for (let at = pool.firstRow, end = pool.firstRow + pool.rowCount; at < end; ++at) {
+    const known = snapshot.id(at);
+    if (known == endpoints.NO_ID) continue;
+    const endpoint = endpoints.at(known);
     if (!alsoDown && endpoints.isDown(endpoint, nowNs)) continue;
-    add(row, id, endpoint, nowNs);
+    add(at, known, endpoint, nowNs);
   }
 }
 
-function add(row: u32, id: u32, endpoint: endpoints.Endpoint, nowNs: u64): void {
-  const candidate = at(count++);
-  const measured = changetype<snapshot.Metrics>(snapshot.metricsRow(row));
-  candidate.row = row;
-  candidate.id = id;
-  candidate.inFlight = endpoints.inFlight(endpoint);
-  candidate.stale = snapshot.isStale(row, nowNs) ? 1 : 0;
-  candidate.waiting = (measured.known & KNOWN_WAITING) != 0 ? waitingNow(measured, endpoint, candidate.inFlight) : NaN;
-  candidate.kvUsage = (measured.known & KNOWN_KV_USAGE) != 0 ? <f64>measured.kvUsage : NaN;
-  if (candidate.stale == 0) anyFresh = true;
-  if (candidate.stale != 0 || (measured.known & SCORED) != SCORED) ++unsettled;
+function add(at: u32, known: u32, endpoint: endpoints.Endpoint, nowNs: u64): void {
+  const n = <usize>count;
+  ++count;
+  const active = endpoints.inFlight(endpoint);
+  const stale = snapshot.isStale(at, nowNs);
+  const waiting = waitingNow(snapshot.waiting(at), endpoint, active);
+  const running = snapshot.running(at);
+  const kvUsage = snapshot.kvUsage(at);
+  store<u32>(ROW + (n << 2), at);
+  store<u32>(ID + (n << 2), known);
+  store<u32>(STALE + (n << 2), stale ? 1 : 0);
+  store<f64>(IN_FLIGHT + (n << 3), <f64>active);
+  store<f64>(WAITING + (n << 3), waiting);
+  store<f64>(RUNNING + (n << 3), running);
+  store<f64>(KV_USAGE + (n << 3), kvUsage);
+  if (countsTokens) store<f64>(TOKENS + (n << 3), <f64>endpoints.tokens(endpoint));
+  if (!stale) anyFresh = true;
+  if (stale || isNaN(waiting + running + kvUsage)) ++unsettled;
 }
 
 /**
  * The scraped queue, corrected by what this proxy sent and saw finished since. Only where there was a
  * queue: otherwise what was sent may well be running.
  */
-function waitingNow(measured: snapshot.Metrics, endpoint: endpoints.Endpoint, inFlight: u32): f64 {
-  const scraped = <f64>measured.waiting;
+function waitingNow(scraped: f64, endpoint: endpoints.Endpoint, active: u32): f64 {
   if (!(scraped > 0)) return scraped;
-  return max<f64>(0, scraped + <f64>inFlight - <f64>endpoint.inFlightAtScrape);
+  return max<f64>(0, scraped + <f64>active - <f64>endpoint.inFlightAtScrape);
+}
+
+// ── Filtering ──
+
+/** Value n of a column as filters take it: unknown is 0. */
+export function orZero(column: usize, n: u32): f64 {
+  const known = value(column, n);
+  return isNaN(known) ? 0 : known;
+}
+
+export function isKept(n: u32): bool {
+  return load<u32>(KEPT + ((<usize>n) << 2)) != 0;
+}
+
+/** The filter at work keeps candidate n, or does not. */
+export function setKept(n: u32, keeps: bool): void {
+  store<u32>(KEPT + ((<usize>n) << 2), keeps ? 1 : 0);
+}
+
+export function keepAll(): void {
+  for (let n: u32 = 0; n < count; ++n) setKept(n, true);
+}
+
+/** How many candidates the filter at work keeps. */
+export function countKept(): u32 {
+  let kept: u32 = 0;
+  for (let n: u32 = 0; n < count; ++n) kept += load<u32>(KEPT + ((<usize>n) << 2));
+  return kept;
+}
+
+/** Removes the candidates that the filter at work did not keep. */
+export function removeOthers(): void {
+  let to: u32 = 0;
+  for (let n: u32 = 0; n < count; ++n) {
+    if (!isKept(n)) continue;
+    if (to != n) move(n, to);
+    ++to;
+  }
+  count = to;
+}
+
+function move(from: u32, to: u32): void {
+  setValue(WAITING, to, value(WAITING, from));
+  setValue(RUNNING, to, value(RUNNING, from));
+  setValue(KV_USAGE, to, value(KV_USAGE, from));
+  setValue(IN_FLIGHT, to, value(IN_FLIGHT, from));
+  setValue(TOKENS, to, value(TOKENS, from));
+  store<u32>(ROW + ((<usize>to) << 2), row(from));
+  store<u32>(ID + ((<usize>to) << 2), id(from));
+  store<u32>(STALE + ((<usize>to) << 2), load<u32>(STALE + ((<usize>from) << 2)));
+  setMatch(to, matched(from), blocks(from), blockTokens(from));
+}
+
+// ── Scoring ──
+
+/** The scorer at work gives candidate n this score. */
+export function setRaw(n: u32, score: f64): void {
+  setValue(RAW, n, score);
+}
+
+/** … and all candidates this one. */
+export function setAllRaw(score: f64): void {
+  for (let n: u32 = 0; n < count; ++n) setRaw(n, score);
+}
+
+export function raw(n: u32): f64 {
+  return value(RAW, n);
+}
+
+/** The score of candidate n within 0 … 1; NaN is 0. */
+export function clamped(n: u32): f64 {
+  const score = raw(n);
+  return score > 0 ? min<f64>(score, 1) : 0;
+}
+
+export function total(n: u32): f64 {
+  return value(TOTAL, n);
+}
+
+/** Sets all totals to 0, before the first scorer. */
+export function beginTotals(): void {
+  memory.fill(TOTAL, 0, (<usize>count) << 3);
+}
+
+/** Adds weight × the scores of the scorer that has just worked, each clamped. Two at a time. */
+export function addScores(weight: f64): void {
+  const weights = f64x2.splat(weight);
+  const zeros = f64x2.splat(0);
+  const ones = f64x2.splat(1);
+  // The odd one's neighbour lies in the column's unused part.
+  for (let at: usize = 0, end = (<usize>count) << 3; at < end; at += 16) {
+    // pmax and pmin give their first operand unless the second compares greater or less: NaN becomes 0.
+    const scores = f64x2.pmin(ones, f64x2.pmax(zeros, v128.load(RAW + at)));
+    v128.store(TOTAL + at, f64x2.add(v128.load(TOTAL + at), f64x2.mul(weights, scores)));
+  }
 }

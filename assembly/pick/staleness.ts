@@ -4,32 +4,57 @@
 
 import * as candidates from "./candidates";
 
-export const WAITING = offsetof<candidates.Candidate>("waiting");
-export const KV_USAGE = offsetof<candidates.Candidate>("kvUsage");
+/** What is known of a column in this pick. */
+const UNSEEN: u8 = 0;
+const SETTLED: u8 = 1;
+/** Nobody has a fresh value. */
+const SILENT: u8 = 2;
+let waiting: u8 = UNSEEN;
+let running: u8 = UNSEEN;
+let kvUsage: u8 = UNSEEN;
 
-/**
- * Settles the value at `field` (WAITING or KV_USAGE, f64, larger is worse) of every candidate. False
- * when none is fresh: the scorer of that value is left out of this pick.
- */
-export function settle(field: usize): bool {
-  if (candidates.unsettled == 0) return candidates.count != 0;
+/** Before the first scorer of a pick. */
+export function begin(): void {
+  waiting = UNSEEN;
+  running = UNSEEN;
+  kvUsage = UNSEEN;
+}
+
+/** Settles waiting requests; false when nobody has a fresh value: then they say nothing. Once a pick. */
+export function settleWaiting(): bool {
+  if (waiting == UNSEEN) waiting = settle(candidates.WAITING);
+  return waiting == SETTLED;
+}
+
+export function settleRunning(): bool {
+  if (running == UNSEEN) running = settle(candidates.RUNNING);
+  return running == SETTLED;
+}
+
+export function settleKvUsage(): bool {
+  if (kvUsage == UNSEEN) kvUsage = settle(candidates.KV_USAGE);
+  return kvUsage == SETTLED;
+}
+
+/** Settles a column, whose larger values are worse. */
+function settle(column: usize): u8 {
+  if (candidates.unsettled == 0) return candidates.count != 0 ? SETTLED : SILENT;
   let sum: f64 = 0;
-  let known = 0;
+  let known: u32 = 0;
   for (let n: u32 = 0; n < candidates.count; ++n) {
-    const candidate = candidates.at(n);
-    const value = load<f64>(changetype<usize>(candidate) + field);
-    if (candidate.stale != 0 || isNaN(value)) continue;
+    const value = candidates.value(column, n);
+    if (candidates.isStale(n) || isNaN(value)) continue;
     sum += value;
     ++known;
   }
-  if (known == 0) return false;
-  if (<u32>known == candidates.count) return true;
-  const mean = sum / <f64>known;
+  if (known == 0) return SILENT;
+  if (known < candidates.count) fillIn(column, sum / <f64>known);
+  return SETTLED;
+}
+
+function fillIn(column: usize, mean: f64): void {
   for (let n: u32 = 0; n < candidates.count; ++n) {
-    const candidate = candidates.at(n);
-    const value = load<f64>(changetype<usize>(candidate) + field);
-    const settled = isNaN(value) || (candidate.stale != 0 && value < mean) ? mean : value;
-    store<f64>(changetype<usize>(candidate) + field, settled);
+    const value = candidates.value(column, n);
+    if (isNaN(value) || (candidates.isStale(n) && value < mean)) candidates.setValue(column, n, mean);
   }
-  return true;
 }

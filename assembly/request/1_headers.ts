@@ -5,6 +5,7 @@ import {
   HEADER_DATA_PARALLEL,
   HEADER_DESTINATION,
   HEADER_ENCODERS,
+  HEADER_EXPLAIN,
   HEADER_HEDGE,
   HEADER_KV_SOURCE,
   HEADER_MAX_RETRIES,
@@ -18,27 +19,63 @@ import {
   HEADER_TIMEOUT_MS,
   HEADER_TRY_TIMEOUT_MS,
 } from "../../src/wire/names";
+import {
+  API_CHAT,
+  API_COMPLETIONS,
+  API_CONVERSATIONS,
+  API_EMBEDDINGS,
+  API_IMAGES,
+  API_MESSAGES,
+  API_NONE,
+  API_RESPONSES,
+  API_SGLANG_GENERATE,
+  API_VLLM_GENERATE,
+} from "../../src/wire/program";
 import * as host from "../abi/host";
 import { REQUEST_HEADERS } from "../abi/status";
 import { endsWith, equals, pointer, startsWithIgnoringCase, utf8 } from "../abi/text";
-
-// What a body is
-/** Not read: another path or method, encoded, or of another type. */
-export const OPAQUE: u8 = 0;
-/** JSON for an inference API, to be scanned. */
-export const INFERENCE: u8 = 1;
 
 const methodHeader = utf8(":method");
 const pathHeader = utf8(":path");
 const upgradeHeader = utf8("upgrade");
 const contentTypeHeader = utf8("content-type");
 const contentEncodingHeader = utf8("content-encoding");
+const explainHeader = utf8(HEADER_EXPLAIN);
 
 const post = utf8("POST");
 const applicationJson = utf8("application/json");
 const jsonSuffix = utf8("+json");
 const identity = utf8("identity");
-const completions = utf8("/completions");
+const one = utf8("1");
+const trueText = utf8("true");
+
+/** Suffixes of paths and whose they are; one that ends as a longer one does comes after it. */
+const suffixes: StaticArray<ArrayBuffer> = [
+  utf8("/chat/completions"),
+  utf8("/completions"),
+  utf8("/messages"),
+  utf8("/responses"),
+  utf8("/embeddings"),
+  utf8("/chat/completions/render"),
+  utf8("/completions/render"),
+  utf8("/inference/v1/generate"),
+  utf8("/conversations"),
+  utf8("/images/generations"),
+];
+const suffixApis: StaticArray<u32> = [
+  API_CHAT,
+  API_COMPLETIONS,
+  API_MESSAGES,
+  API_RESPONSES,
+  API_EMBEDDINGS,
+  API_CHAT,
+  API_COMPLETIONS,
+  API_VLLM_GENERATE,
+  API_CONVERSATIONS,
+  API_IMAGES,
+];
+/** SGLang's path is taken whole: as a suffix it would be in the way of other servers' paths. */
+const generate = utf8("/generate");
 
 const internal: StaticArray<ArrayBuffer> = [
   utf8(HEADER_DESTINATION),
@@ -66,22 +103,31 @@ function lengthBits(): u64 {
   return bits;
 }
 
+/** The request asks how it would be picked. */
+export let explain: bool = false;
+
 let isPost: bool = false;
-let isInferencePath: bool = false;
+let api: u32 = API_NONE;
+let parsersMask: u32 = 0;
 let isUpgrade: bool = false;
 let isJson: bool = true;
 let isEncoded: bool = false;
 
-/** Reads and cleans the request headers. Answers what the body is: OPAQUE or INFERENCE. */
-export function read(): u8 {
+/**
+ * Reads and cleans the request headers. Answers the API that the body is for: one of `parsers` (a bit per
+ * API), or API_NONE when the body is not to be read: another path or method, encoded, or of another type.
+ */
+export function read(parsers: u32): u8 {
+  parsersMask = parsers;
+  explain = false;
   isPost = false;
-  isInferencePath = false;
+  api = API_NONE;
   isUpgrade = false;
   isJson = true;
   isEncoded = false;
   if (!host.getHeaders(REQUEST_HEADERS)) {
     removeAllInternal();
-    return OPAQUE;
+    return <u8>API_NONE;
   }
   const pairs = host.data;
   const count = load<u32>(pairs);
@@ -93,13 +139,13 @@ export function read(): u8 {
     header(key, keyLength, value, valueLength);
     key = value + valueLength + 1;
   }
-  return isPost && isInferencePath && isJson && !isEncoded && !isUpgrade ? INFERENCE : OPAQUE;
+  return <u8>(isPost && isJson && !isEncoded && !isUpgrade ? api : API_NONE);
 }
 
 function header(key: usize, keyLength: u32, value: usize, valueLength: u32): void {
   if (keyLength < 64 && ((internalLengths >> keyLength) & 1) != 0) removeIfInternal(key, keyLength);
   if (keyLength == 5) {
-    if (equals(key, keyLength, pathHeader)) isInferencePath = namesInference(value, valueLength);
+    if (equals(key, keyLength, pathHeader)) api = apiOf(value, valueLength);
   } else if (keyLength == 7) {
     if (equals(key, keyLength, methodHeader)) isPost = equals(value, valueLength, post);
     else if (equals(key, keyLength, upgradeHeader)) isUpgrade = true;
@@ -107,6 +153,8 @@ function header(key: usize, keyLength: u32, value: usize, valueLength: u32): voi
     if (equals(key, keyLength, contentTypeHeader)) isJson = namesJson(value, valueLength);
   } else if (keyLength == 16) {
     if (equals(key, keyLength, contentEncodingHeader)) isEncoded = !isIdentity(value, valueLength);
+  } else if (keyLength == <u32>explainHeader.byteLength) {
+    if (equals(key, keyLength, explainHeader)) explain = isYes(value, valueLength);
   }
 }
 
@@ -123,15 +171,27 @@ function removeAllInternal(): void {
   }
 }
 
-/** …/completions and …/chat/completions, whatever query follows. */
-function namesInference(path: usize, length: u32): bool {
+function isYes(value: usize, length: u32): bool {
+  return equals(value, length, one) || equals(value, length, trueText);
+}
+
+/** The API of a path, whatever query follows and with or without a slash at its end. */
+function apiOf(path: usize, length: u32): u32 {
   for (let i: u32 = 0; i < length; ++i) {
     if (load<u8>(path + i) == 0x3f) {
       length = i;
       break;
     }
   }
-  return endsWith(path, length, completions);
+  if (length > 1 && load<u8>(path + length - 1) == 0x2f) --length;
+  for (let i = 0; i < suffixes.length; ++i) {
+    if (isParsed(suffixApis[i]) && endsWith(path, length, suffixes[i])) return suffixApis[i];
+  }
+  return isParsed(API_SGLANG_GENERATE) && equals(path, length, generate) ? API_SGLANG_GENERATE : API_NONE;
+}
+
+function isParsed(which: u32): bool {
+  return ((parsersMask >> which) & 1) != 0;
 }
 
 /** application/json and anything/…+json, whatever parameters follow. */

@@ -1,12 +1,17 @@
-// Reads a request body as it arrives: every byte once, no tree, no copy but of the few values wanted.
+// Reads a request body, every byte once: no tree, and no copy but of what is wanted.
 //
-// A JSON machine (RFC 8259, as JSON.parse accepts it, over UTF-8) that can stop after any byte and
-// go on with the next piece; all it remembers is in its Scan. Of the members of the top-level object
-// it takes `model`, `stream`, the token limits and the size of the prompt; of equal names the last
-// counts, as with JSON.parse. Inside strings nobody wants, 64 bytes are looked at at a time.
+// A JSON machine (RFC 8259, as JSON.parse accepts it, over UTF-8) that can stop after any byte and go on with
+// the next piece. Every value that is wanted has a place (prompt/places.ts); of the others nothing is kept.
+// Of equal names the last counts, as with JSON.parse. Inside strings 64 bytes are looked at at a time.
 
-import { JSON_DEPTH_MAX, JSON_KEY_BYTES_MAX, MODEL_BYTES_MAX, STREAMS_MAX } from "../../src/wire/limits";
-import { equals, utf8 } from "../abi/text";
+import { INSPECTION_BYTES, JSON_DEPTH_MAX, JSON_KEY_BYTES_MAX, MODEL_BYTES_MAX } from "../../src/wire/limits";
+import { utf8 } from "../abi/text";
+import * as prompt from "./prompt";
+import * as copy from "./prompt/copy";
+import * as json from "./prompt/json";
+import * as places from "./prompt/places";
+import * as records from "./prompt/records";
+import * as text from "./prompt/text";
 
 // What feed answers
 export const MORE = 0;
@@ -53,271 +58,407 @@ const EXPONENT_SIGN: u8 = 17;
 const EXPONENT_DIGITS: u8 = 18;
 const FAILED: u8 = 19;
 
-// Which top-level member the machine is in
-const OTHER: u8 = 0;
-const MODEL: u8 = 1;
-const STREAM: u8 = 2;
-const MAX_TOKENS: u8 = 3;
-const MAX_COMPLETION_TOKENS: u8 = 4;
-const PROMPT: u8 = 5;
-
-// Where the text of a string goes
+// What becomes of the characters of a string
 const NOWHERE: u8 = 0;
 const TO_KEY: u8 = 1;
 const TO_MODEL: u8 = 2;
-/** A number whose value is wanted. */
-const TO_LIMIT: u8 = 3;
+const TO_SALT: u8 = 3;
+const TO_KIND: u8 = 4;
+/** Decoded. */
+const TO_TEXT: u8 = 5;
+/** Written again as JSON. */
+const TO_JSON: u8 = 6;
 
-const modelKey = utf8("model");
-const streamKey = utf8("stream");
-const maxTokensKey = utf8("max_tokens");
-const maxCompletionTokensKey = utf8("max_completion_tokens");
-const promptKey = utf8("prompt");
-const messagesKey = utf8("messages");
+let state: u8 = VALUE;
+/** Place of the next value, and of the one that is being read. */
+let place: u8 = 0;
+let isInName: bool = false;
+let capture: u8 = NOWHERE;
+export let top: u8 = 0;
+export let model: u8 = 0;
+export let modelLength: u32 = 0;
+export let stream: bool = false;
+/** The output limit of the request. */
+export let maxOutput: i32 = -1;
+let oldLimit: i32 = NO_LIMIT;
+let depth: u32 = 0;
+/** Bytes fed. */
+let offset: u32 = 0;
+let keyLength: u32 = 0;
 
-/** All that is remembered between two pieces of a body. */
-@unmanaged
-export class Scan {
-  state: u8;
-  /** In a string: whether it is a member's name. */
-  isName: u8;
-  /** In a string: where its text goes. */
-  capture: u8;
-  member: u8;
-  top: u8;
-  model: u8;
-  stream: u8;
-  /** In a literal: its first letter and how many letters have been seen. */
-  literal: u8;
-  literalSeen: u8;
-  /** In \u: digits still to come. */
-  hexLeft: u8;
-  /** In a character beyond ASCII: bytes still to come, and the bounds of the next one. */
-  tailLeft: u8;
-  tailLowest: u8;
-  tailHighest: u8;
-  negative: u8;
-  exponentNegative: u8;
-  /** Significant digits of the number so far, at most DIGITS_MAX + 1. */
-  digitCount: u8;
-  hex: u16;
-  /** A \u high surrogate whose low half may follow; 0 = none. */
-  highSurrogate: u16;
-  depth: u32;
-  keyLength: u32;
-  modelLength: u32;
-  exponent: i32;
-  /** Places after the decimal point. */
-  places: i32;
-  maxTokens: i32;
-  maxCompletionTokens: i32;
-  /** Bytes fed so far, less those of the current piece while it is fed. */
-  offset: u32;
-  promptStart: u32;
-  promptBytes: u32;
-  digits: u64;
+/** In a literal: its first letter and how many letters have been seen. */
+let literalFirst: u8 = 0;
+let literalSeen: u8 = 0;
+/** In \u: digits still to come, and their value. */
+let hexLeft: u8 = 0;
+let hex: u16 = 0;
+/** A \u high surrogate whose low half may follow; 0 = none. */
+let highSurrogate: u16 = 0;
+/** In a character beyond ASCII: bytes still to come, and the bounds of the next one. */
+let tailLeft: u8 = 0;
+let tailLowest: u8 = 0;
+let tailHighest: u8 = 0;
+
+/** Of the number that is being read the value is wanted. */
+let isCounting: bool = false;
+let negative: bool = false;
+let exponentNegative: bool = false;
+/** Significant digits so far, at most DIGITS_MAX + 1. */
+let digitCount: u8 = 0;
+let digits: u64 = 0;
+let exponent: i32 = 0;
+/** Places after the decimal point. */
+let fractionPlaces: i32 = 0;
+
+/** From here on the current piece is kept as it stands; 0: it is not. */
+let rawFrom: usize = 0;
+/** … but for blanks between its values. */
+let isCompact: bool = false;
+/** Depth of the value that is kept so. */
+let rawDepth: u32 = 0;
+
+const keyText = memory.data(32, 8);
+const modelBytes = memory.data(256, 8);
+/** Of each open object or array its place, and a bit that says that it is an object. */
+const open = memory.data(512, 8);
+const OBJECT: u8 = 0x80;
+if (JSON_KEY_BYTES_MAX != 32 || MODEL_BYTES_MAX != 256 || JSON_DEPTH_MAX != 512) ERROR("a limit has its bytes here");
+
+/** A new body, of a request to `api`; prompts are left out unless `extract`. */
+export function begin(api: u32, extract: bool): void {
+  places.begin(api, extract);
+  records.begin(api);
+  state = VALUE;
+  place = places.TOP;
+  capture = NOWHERE;
+  top = TOP_NONE;
+  model = MODEL_NONE;
+  modelLength = 0;
+  stream = false;
+  maxOutput = NO_LIMIT;
+  oldLimit = NO_LIMIT;
+  depth = 0;
+  offset = 0;
+  rawFrom = 0;
+  highSurrogate = 0;
+  isCounting = false;
 }
 
-// A row of the table: the Scan, the text of a name, the text of the model, a bit per open bracket.
-const KEY: usize = 96;
-const MODEL_TEXT_AT: usize = KEY + JSON_KEY_BYTES_MAX;
-const BRACKETS: usize = MODEL_TEXT_AT + MODEL_BYTES_MAX;
-const ROW_BYTES: usize = BRACKETS + JSON_DEPTH_MAX / 8;
-if (offsetof<Scan>() > KEY) ERROR("Scan must fit before the name's text");
-
-const rows: usize = heap.alloc(ROW_BYTES * STREAMS_MAX);
-
-/** The scan of a stream's slot. */
-export function ofSlot(slot: u32): Scan {
-  return changetype<Scan>(rows + <usize>slot * ROW_BYTES);
-}
-
-export function begin(scan: Scan): void {
-  memory.fill(changetype<usize>(scan), 0, KEY);
-  scan.maxTokens = NO_LIMIT;
-  scan.maxCompletionTokens = NO_LIMIT;
-}
-
-/** Text of `model` in UTF-8, scan.modelLength bytes; valid when scan.model is MODEL_TEXT. */
-export function modelText(scan: Scan): usize {
-  return changetype<usize>(scan) + MODEL_TEXT_AT;
+/** Text of `model` in UTF-8, modelLength bytes; valid when model is MODEL_TEXT. */
+export function modelText(): usize {
+  return modelBytes;
 }
 
 /** Whether the text that was fed is one whole JSON value. */
-export function isComplete(scan: Scan): bool {
-  if (scan.depth != 0 || scan.top == TOP_NONE) return false;
-  const s = scan.state;
-  return s == AFTER || s == ZERO || s == INTEGER || s == FRACTION || s == EXPONENT_DIGITS;
+export function isComplete(): bool {
+  return depth == 0 && top != TOP_NONE && (state == AFTER || isWholeNumber());
 }
 
-let pieceStart: usize = 0;
+function isWholeNumber(): bool {
+  return state == ZERO || state == INTEGER || state == FRACTION || state == EXPONENT_DIGITS;
+}
+
+/** After the last piece. What is still open is taken as far as it has come. */
+export function end(): void {
+  if (maxOutput == NO_LIMIT) maxOutput = oldLimit;
+  if (model == MODEL_TOO_LONG) prompt.truncate();
+  if (depth != 0 && depth <= JSON_DEPTH_MAX) endOpen();
+  prompt.finish();
+}
+
+function endOpen(): void {
+  const isText = state == STRING || state == ESCAPE || state == HEX || state == UTF8_TAIL;
+  if (isText && !isInName) records.ended(place, true);
+  for (let i = depth; i != 0; --i) {
+    const at = load<u8>(open + i - 1);
+    if (places.isJson(at & ~OBJECT) && (at & OBJECT) != 0) json.close();
+    records.closed(at & ~OBJECT, (at & OBJECT) != 0);
+  }
+}
 
 /** Reads the next `length` bytes at `p`. Answers MORE, or why the text is refused; then for good. */
-export function feed(scan: Scan, p: usize, length: u32): i32 {
+export function feed(p: usize, length: u32): i32 {
+  if (length > INSPECTION_BYTES - offset) {
+    prompt.truncate();
+    length = INSPECTION_BYTES - offset;
+  }
+  offset += length;
   const end = p + length;
-  pieceStart = p;
+  if (rawFrom != 0) rawFrom = p;
   while (p < end) {
-    const state = scan.state;
-    if (state == STRING) p = inString(scan, p, end);
-    else if (state <= AFTER) p = structure(scan, p);
-    else if (state == UTF8_TAIL) p = tail(scan, p, end);
-    else if (state == ESCAPE) p = escaped(scan, p);
-    else if (state == HEX) p = hexDigit(scan, p);
-    else if (state == LITERAL) p = literal(scan, p);
-    else if (state < FAILED) p = number(scan, p, end);
+    if (state == STRING) p = inString(p, end);
+    else if (state <= AFTER) p = structure(p, end);
+    else if (state == UTF8_TAIL) p = tail(p, end);
+    else if (state == ESCAPE) p = escaped(p);
+    else if (state == HEX) p = hexDigit(p);
+    else if (state == LITERAL) p = literal(p);
+    else if (state < FAILED) p = number(p, end);
     else break;
   }
-  scan.offset += length;
-  if (scan.state != FAILED) return MORE;
-  return scan.depth > JSON_DEPTH_MAX ? TOO_DEEP : NOT_JSON;
+  if (rawFrom != 0) keepRaw(end);
+  if (state != FAILED) return MORE;
+  return depth > JSON_DEPTH_MAX ? TOO_DEEP : NOT_JSON;
 }
 
-function fail(scan: Scan, p: usize): usize {
-  scan.state = FAILED;
+function fail(p: usize): usize {
+  state = FAILED;
   return p + 1;
 }
 
-/** Where a byte of the current piece stands in the body. */
-function position(scan: Scan, p: usize): u32 {
-  return scan.offset + <u32>(p - pieceStart);
+/** What of the current piece is kept as it stands, up to `p`. */
+function keepRaw(p: usize): void {
+  text.putBytes(rawFrom, <u32>(p - rawFrom));
+  rawFrom = p;
 }
 
 // ── Structure: brackets, commas, colons, and the first byte of every value ──
 
-function structure(scan: Scan, p: usize): usize {
+function structure(p: usize, end: usize): usize {
   const c = load<u8>(p);
-  if (c == 0x20 || c == 0x0a || c == 0x0d || c == 0x09) return p + 1;
-  const state = scan.state;
-  if (state == VALUE) return value(scan, p, c);
-  if (state == AFTER) return after(scan, p, c);
+  if (c == 0x20 || c == 0x0a || c == 0x0d || c == 0x09) return blank(p);
+  if (state == VALUE) return value(p, end, c);
+  if (state == AFTER) return after(p, c);
   if (state == COLON) {
-    if (c != 0x3a) return fail(scan, p);
-    scan.state = VALUE;
+    if (c != 0x3a) return fail(p);
+    if (place == places.IN_JSON) text.put(c);
+    state = VALUE;
     return p + 1;
   }
   if (state == FIRST_ELEMENT) {
-    if (c == 0x5d) return close(scan, p, false);
-    return value(scan, p, c);
+    if (c == 0x5d) return close(p, false);
+    return value(p, end, c);
   }
-  if (c == 0x22) return beginString(scan, p, true);
-  if (c == 0x7d && state == FIRST_MEMBER) return close(scan, p, true);
-  return fail(scan, p);
+  if (c == 0x22) return beginName(p, end);
+  if (c == 0x7d && state == FIRST_MEMBER) return close(p, true);
+  return fail(p);
+}
+
+function blank(p: usize): usize {
+  if (rawFrom != 0 && isCompact) {
+    keepRaw(p);
+    rawFrom = p + 1;
+  }
+  return p + 1;
 }
 
 /** The first byte of a value. */
-function value(scan: Scan, p: usize, c: u8): usize {
-  if (scan.depth == 0) {
-    scan.top = c == 0x7b ? TOP_OBJECT : TOP_OTHER;
-  } else if (scan.depth == 1 && scan.member != OTHER) {
-    beginMember(scan, c, position(scan, p));
-  }
-  if (c == 0x22) return beginString(scan, p, false);
-  if (c == 0x7b || c == 0x5b) return open(scan, p, c == 0x7b);
+function value(p: usize, end: usize, c: u8): usize {
+  if (depth == 0) top = c == 0x7b ? TOP_OBJECT : TOP_OTHER;
+  if (place > places.IN_JSON) beginWanted(p, c);
+  if (c == 0x22) return beginString(p + 1, end);
+  if (c == 0x7b || c == 0x5b) return openBracket(p, c == 0x7b);
   if (c == 0x74 || c == 0x66 || c == 0x6e) {
-    scan.state = LITERAL;
-    scan.literal = c;
-    scan.literalSeen = 1;
+    state = LITERAL;
+    literalFirst = c;
+    literalSeen = 1;
     return p + 1;
   }
-  if (c == 0x2d || (c >= 0x30 && c <= 0x39)) return beginNumber(scan, p, c);
-  return fail(scan, p);
+  if (c == 0x2d || (c >= 0x30 && c <= 0x39)) return beginNumber(p, c);
+  return fail(p);
 }
 
-function open(scan: Scan, p: usize, isObject: bool): usize {
-  const depth = scan.depth++;
-  if (depth >= JSON_DEPTH_MAX) return fail(scan, p);
-  const bits = changetype<usize>(scan) + BRACKETS + (depth >> 3);
-  const bit = <u8>((<u32>1) << (depth & 7));
-  store<u8>(bits, isObject ? load<u8>(bits) | bit : load<u8>(bits) & ~bit);
-  scan.state = isObject ? FIRST_MEMBER : FIRST_ELEMENT;
-  return p + 1;
-}
-
-function isInObject(scan: Scan): bool {
-  const depth = scan.depth - 1;
-  return (load<u8>(changetype<usize>(scan) + BRACKETS + (depth >> 3)) & (1 << (depth & 7))) != 0;
-}
-
-function close(scan: Scan, p: usize, isObject: bool): usize {
-  if (scan.depth == 0 || isInObject(scan) != isObject) return fail(scan, p);
-  --scan.depth;
-  endValue(scan, position(scan, p + 1));
-  return p + 1;
-}
-
-function after(scan: Scan, p: usize, c: u8): usize {
-  if (c == 0x7d) return close(scan, p, true);
-  if (c == 0x5d) return close(scan, p, false);
-  if (c != 0x2c || scan.depth == 0) return fail(scan, p);
-  scan.state = isInObject(scan) ? MEMBER : VALUE;
-  return p + 1;
-}
-
-// ── Members of the top-level object ──
-
-function endName(scan: Scan): void {
-  scan.state = COLON;
-  if (scan.depth != 1) return;
-  const key = changetype<usize>(scan) + KEY;
-  const length = scan.keyLength;
-  scan.member = OTHER;
-  if (equals(key, length, modelKey)) scan.member = MODEL;
-  else if (equals(key, length, streamKey)) scan.member = STREAM;
-  else if (equals(key, length, maxTokensKey)) scan.member = MAX_TOKENS;
-  else if (equals(key, length, maxCompletionTokensKey)) scan.member = MAX_COMPLETION_TOKENS;
-  else if (equals(key, length, messagesKey) || equals(key, length, promptKey)) scan.member = PROMPT;
-}
-
-/** A wanted member's value begins with `c`: what an equal name said before no longer counts. */
-function beginMember(scan: Scan, c: u8, at: u32): void {
-  const member = scan.member;
-  if (member == MODEL) {
-    scan.model = c == 0x22 ? MODEL_TEXT : MODEL_NOT_TEXT;
-    scan.modelLength = 0;
-  } else if (member == STREAM) {
-    scan.stream = 0;
-  } else if (member == MAX_TOKENS) {
-    scan.maxTokens = NO_LIMIT;
-  } else if (member == MAX_COMPLETION_TOKENS) {
-    scan.maxCompletionTokens = NO_LIMIT;
-  } else {
-    scan.promptStart = at;
-    scan.promptBytes = 0;
+/** A wanted value begins with `c`: what an equal name said before no longer counts. */
+function beginWanted(p: usize, c: u8): void {
+  if (place >> 4 != places.MISC) {
+    records.begun(place, c);
+    if (place >> 4 == places.RAW) beginRaw(p, place != places.TOOL_INPUT);
+  } else if (place == places.MODEL) {
+    model = c == 0x22 ? MODEL_TEXT : MODEL_NOT_TEXT;
+    modelLength = 0;
+  } else if (place == places.STREAM) {
+    stream = false;
+  } else if (place == places.LIMIT || place == places.SAMPLING) {
+    maxOutput = NO_LIMIT;
+  } else if (place == places.OLD_LIMIT) {
+    oldLimit = NO_LIMIT;
+  } else if (place == places.SALT) {
+    prompt.clearSalt();
   }
 }
 
-/** A value has ended before the byte `at` of the body. */
-function endValue(scan: Scan, at: u32): void {
-  scan.state = AFTER;
-  if (scan.depth != 1 || scan.member == OTHER) return;
-  if (scan.member == PROMPT) scan.promptBytes = at - scan.promptStart;
-  scan.member = OTHER;
+function beginRaw(p: usize, isToBeCompact: bool): void {
+  rawFrom = p;
+  rawDepth = depth;
+  isCompact = isToBeCompact;
+}
+
+function openBracket(p: usize, isObject: bool): usize {
+  if (depth++ >= JSON_DEPTH_MAX) return fail(p);
+  store<u8>(open + depth - 1, isObject ? place | OBJECT : place);
+  state = isObject ? FIRST_MEMBER : FIRST_ELEMENT;
+  if (place != places.IGNORED) openWanted(isObject);
+  if (!isObject) place = places.elementOf(place);
+  return p + 1;
+}
+
+function openWanted(isObject: bool): void {
+  if (places.isJson(place)) {
+    text.put(isObject ? 0x7b : 0x5b);
+    if (isObject) json.open();
+  }
+  records.opened(place, isObject);
+}
+
+function close(p: usize, isObject: bool): usize {
+  if (depth == 0) return fail(p);
+  const at = load<u8>(open + depth - 1);
+  if (((at & OBJECT) != 0) != isObject) return fail(p);
+  --depth;
+  place = at & ~OBJECT;
+  if (place != places.IGNORED) closeWanted(p, isObject);
+  endValue();
+  return p + 1;
+}
+
+function closeWanted(p: usize, isObject: bool): void {
+  if (places.isJson(place)) {
+    if (isObject) json.close();
+    text.put(isObject ? 0x7d : 0x5d);
+  }
+  endRaw(p + 1);
+  records.closed(place, isObject);
+}
+
+/** The value that is kept as it stands ends before `p`, if it is the one that ends there. */
+function endRaw(p: usize): void {
+  if (rawFrom == 0 || depth != rawDepth) return;
+  keepRaw(p);
+  rawFrom = 0;
+}
+
+/** A value has ended: in an array another may follow in the same place. */
+function endValue(): void {
+  state = AFTER;
+  if (depth == 0) return;
+  const around = load<u8>(open + depth - 1);
+  place = (around & OBJECT) != 0 ? places.IGNORED : places.elementOf(around);
+}
+
+function after(p: usize, c: u8): usize {
+  if (c == 0x7d) return close(p, true);
+  if (c == 0x5d) return close(p, false);
+  if (c != 0x2c || depth == 0) return fail(p);
+  const around = load<u8>(open + depth - 1);
+  if (places.isJson(around & ~OBJECT)) text.put(c);
+  state = (around & OBJECT) != 0 ? MEMBER : VALUE;
+  return p + 1;
+}
+
+// ── Names of members ──
+
+/** Names, and the strings in descriptions of tools, are short: most are found whole in one vector. */
+const STEP: usize = 16;
+
+function beginName(p: usize, end: usize): usize {
+  const object = load<u8>(open + depth - 1) & ~OBJECT;
+  isInName = true;
+  state = STRING;
+  highSurrogate = 0;
+  ++p;
+  if (object == places.IGNORED) {
+    capture = NOWHERE;
+  } else if (places.isJson(object)) {
+    capture = TO_JSON;
+    json.member();
+    text.put(0x22);
+    if (p + STEP <= end) return shortName(p);
+  } else {
+    capture = TO_KEY;
+    keyLength = 0;
+    if (p + STEP <= end) return wholeName(p, object);
+  }
+  return p;
+}
+
+/** A name that ends within one vector and has no escapes is compared where it stands. */
+function wholeName(p: usize, object: u8): usize {
+  const length = copy.lengthOfShort(p);
+  if (length == STEP) return p;
+  state = COLON;
+  place = places.memberOf(object, p, <u32>length);
+  return p + length + 1;
+}
+
+/** The same for one that is written as JSON. */
+function shortName(p: usize): usize {
+  const length = copy.shortJson(p);
+  if (length == STEP) return p;
+  text.put(0x22);
+  json.named();
+  state = COLON;
+  place = places.IN_JSON;
+  return p + length + 1;
+}
+
+function endName(): void {
+  state = COLON;
+  if (capture == TO_JSON) {
+    text.put(0x22);
+    json.named();
+    place = places.IN_JSON;
+  } else if (capture == TO_KEY) {
+    const object = load<u8>(open + depth - 1) & ~OBJECT;
+    place = keyLength <= JSON_KEY_BYTES_MAX ? places.memberOf(object, keyText, keyLength) : places.IGNORED;
+  } else {
+    place = places.IGNORED;
+  }
 }
 
 // ── Strings ──
 
-function beginString(scan: Scan, p: usize, isName: bool): usize {
-  scan.state = STRING;
-  scan.isName = isName ? 1 : 0;
-  scan.highSurrogate = 0;
-  scan.capture = NOWHERE;
-  if (scan.depth != 1) return p + 1;
-  if (isName) {
-    scan.capture = TO_KEY;
-    scan.keyLength = 0;
-  } else if (scan.member == MODEL) {
-    scan.capture = TO_MODEL;
-  }
-  return p + 1;
+function beginString(p: usize, end: usize): usize {
+  state = STRING;
+  isInName = false;
+  highSurrogate = 0;
+  capture = place == places.IGNORED ? NOWHERE : captureOf(place);
+  if (capture != TO_JSON) return p;
+  text.put(0x22);
+  if (p + STEP > end) return p;
+  const length = copy.shortJson(p);
+  return length == STEP ? p : endString(p + length);
 }
 
-function inString(scan: Scan, p: usize, end: usize): usize {
-  if (scan.capture != NOWHERE) return captured(scan, p, end);
+function captureOf(which: u8): u8 {
+  const mode = which >> 4;
+  if (mode == places.TEXT || mode == places.PROSE) return TO_TEXT;
+  if (mode == places.AS_JSON || mode == places.WHOLE || which == places.IN_JSON) return TO_JSON;
+  if (mode == places.KIND) return TO_KIND;
+  if (which == places.MODEL) return TO_MODEL;
+  return which == places.SALT ? TO_SALT : NOWHERE;
+}
+
+function inString(p: usize, end: usize): usize {
+  if (capture >= TO_TEXT) return copied(p, end);
+  if (capture != NOWHERE) return captured(p, end);
   while (p < end) {
     p = pastText(p, end);
     if (p >= end) return end;
     const past = pastOdd(p, end);
-    if (past == p) return special(scan, p, load<u8>(p));
+    if (past == p) return special(p, load<u8>(p));
+    p = past;
+  }
+  return p;
+}
+
+/** A string whose characters go to where text goes. */
+function copied(p: usize, end: usize): usize {
+  const isJson = capture == TO_JSON;
+  if (highSurrogate != 0) {
+    if (load<u8>(p) == 0x5c) return special(p, 0x5c);
+    endSurrogate();
+  }
+  while (p < end) {
+    p = isJson ? copy.jsonAscii(p, end) : copy.ascii(p, end);
+    if (p >= end) return end;
+    const c = load<u8>(p);
+    let past = p;
+    if (c >= 0x80) {
+      past = wideText(p, end);
+      copy.wide(p, past, isJson);
+    } else if (c == 0x5c) {
+      past = copy.longEscapes(p, end, isJson);
+    }
+    if (past == p) return special(p, c);
     p = past;
   }
   return p;
@@ -439,84 +580,93 @@ function isShortEscape(c: u8): bool {
 /** A bit for each of \ b f n r t, counted from the backslash. */
 const ESCAPES: u32 = 1 | (1 << 6) | (1 << 10) | (1 << 18) | (1 << 22) | (1 << 24);
 
-function captured(scan: Scan, p: usize, end: usize): usize {
+function captured(p: usize, end: usize): usize {
   const stop = plainText(p, end);
   if (stop != p) {
-    endSurrogate(scan);
-    for (; p < stop; ++p) put(scan, load<u8>(p));
+    endSurrogate();
+    for (; p < stop; ++p) put(load<u8>(p));
   }
-  return p < end ? special(scan, p, load<u8>(p)) : end;
+  return p < end ? special(p, load<u8>(p)) : end;
 }
 
-function special(scan: Scan, p: usize, c: u8): usize {
-  if (c == 0x22) return endString(scan, p);
+function special(p: usize, c: u8): usize {
+  if (c == 0x22) return endString(p);
   if (c == 0x5c) {
-    scan.state = ESCAPE;
+    state = ESCAPE;
     return p + 1;
   }
-  return c < 0x20 ? fail(scan, p) : beginTail(scan, p, c);
+  return c < 0x20 ? fail(p) : beginTail(p, c);
 }
 
-function endString(scan: Scan, p: usize): usize {
-  endSurrogate(scan);
-  if (scan.isName != 0) endName(scan);
-  else endValue(scan, position(scan, p + 1));
+function endString(p: usize): usize {
+  endSurrogate();
+  if (isInName) {
+    endName();
+    return p + 1;
+  }
+  if (capture == TO_JSON) text.put(0x22);
+  if (place != places.IGNORED) {
+    endRaw(p + 1);
+    records.ended(place, true);
+  }
+  endValue();
   return p + 1;
 }
 
 /** The byte after a backslash. */
-function escaped(scan: Scan, p: usize): usize {
+function escaped(p: usize): usize {
   const c = load<u8>(p);
-  scan.state = STRING;
+  state = STRING;
   if (c == 0x75) {
-    scan.state = HEX;
-    scan.hex = 0;
-    scan.hexLeft = 4;
-  } else if (c == 0x22 || c == 0x5c || c == 0x2f) keep(scan, c);
-  else if (c == 0x62) keep(scan, 0x08);
-  else if (c == 0x66) keep(scan, 0x0c);
-  else if (c == 0x6e) keep(scan, 0x0a);
-  else if (c == 0x72) keep(scan, 0x0d);
-  else if (c == 0x74) keep(scan, 0x09);
-  else return fail(scan, p);
+    state = HEX;
+    hex = 0;
+    hexLeft = 4;
+  } else if (c == 0x22 || c == 0x5c || c == 0x2f) keep(c);
+  else if (c == 0x62) keep(0x08);
+  else if (c == 0x66) keep(0x0c);
+  else if (c == 0x6e) keep(0x0a);
+  else if (c == 0x72) keep(0x0d);
+  else if (c == 0x74) keep(0x09);
+  else return fail(p);
   return p + 1;
 }
 
-function hexDigit(scan: Scan, p: usize): usize {
+function hexDigit(p: usize): usize {
   const c = load<u8>(p);
   const lower = c | 0x20;
   let digit: u32;
   if (c >= 0x30 && c <= 0x39) digit = c - 0x30;
   else if (lower >= 0x61 && lower <= 0x66) digit = lower - 0x57;
-  else return fail(scan, p);
-  scan.hex = <u16>(((<u32>scan.hex) << 4) | digit);
-  if (--scan.hexLeft == 0) {
-    scan.state = STRING;
-    if (scan.capture != NOWHERE) keepUnit(scan, scan.hex);
+  else return fail(p);
+  hex = <u16>(((<u32>hex) << 4) | digit);
+  if (--hexLeft == 0) {
+    state = STRING;
+    if (capture != NOWHERE) keepUnit(hex);
   }
   return p + 1;
 }
 
 /** A character beyond ASCII begins, as RFC 3629 §4 allows it: shortest form, no surrogates, ≤ U+10FFFF. */
-function beginTail(scan: Scan, p: usize, c: u8): usize {
-  if (c < 0xc2 || c > 0xf4) return fail(scan, p);
-  scan.tailLeft = c < 0xe0 ? 1 : c < 0xf0 ? 2 : 3;
-  scan.tailLowest = c == 0xe0 ? 0xa0 : c == 0xf0 ? 0x90 : 0x80;
-  scan.tailHighest = c == 0xed ? 0x9f : c == 0xf4 ? 0x8f : 0xbf;
-  scan.state = UTF8_TAIL;
-  keep(scan, c);
+function beginTail(p: usize, c: u8): usize {
+  if (c < 0xc2 || c > 0xf4) return fail(p);
+  tailLeft = c < 0xe0 ? 1 : c < 0xf0 ? 2 : 3;
+  tailLowest = c == 0xe0 ? 0xa0 : c == 0xf0 ? 0x90 : 0x80;
+  tailHighest = c == 0xed ? 0x9f : c == 0xf4 ? 0x8f : 0xbf;
+  state = UTF8_TAIL;
+  keep(c);
   return p + 1;
 }
 
-function tail(scan: Scan, p: usize, end: usize): usize {
+function tail(p: usize, end: usize): usize {
   const c = load<u8>(p);
-  if (c < scan.tailLowest || c > scan.tailHighest) return fail(scan, p);
-  scan.tailLowest = 0x80;
-  scan.tailHighest = 0xbf;
-  keep(scan, c);
-  if (--scan.tailLeft != 0) return p + 1;
-  scan.state = STRING;
-  return scan.capture == NOWHERE ? wideText(p + 1, end) : p + 1;
+  if (c < tailLowest || c > tailHighest) return fail(p);
+  tailLowest = 0x80;
+  tailHighest = 0xbf;
+  keep(c);
+  if (--tailLeft != 0) return p + 1;
+  state = STRING;
+  if (capture == TO_JSON) text.escapeSeparator();
+  return capture == NOWHERE ? wideText(p + 1, end) : p + 1;
 }
 
 /** Bytes of the longest character. */
@@ -545,57 +695,69 @@ function isBeyondPlaneZero(w: u32): bool {
 
 // ── Text that is kept ──
 
-function keep(scan: Scan, c: u8): void {
-  if (scan.capture == NOWHERE) return;
-  endSurrogate(scan);
-  put(scan, c);
+function keep(c: u8): void {
+  if (capture == NOWHERE) return;
+  endSurrogate();
+  if (capture == TO_JSON && c < 0x80) text.putJsonCharacter(c);
+  else put(c);
 }
 
-function put(scan: Scan, c: u8): void {
-  if (scan.capture == TO_KEY) {
-    if (scan.keyLength < JSON_KEY_BYTES_MAX) store<u8>(changetype<usize>(scan) + KEY + scan.keyLength, c);
-    ++scan.keyLength;
-  } else if (scan.modelLength < MODEL_BYTES_MAX) {
-    store<u8>(modelText(scan) + scan.modelLength++, c);
+/** A character that was escaped, or a byte of one beyond ASCII. */
+function put(c: u8): void {
+  if (capture >= TO_TEXT) {
+    text.put(c);
+  } else if (capture == TO_KEY) {
+    if (keyLength < JSON_KEY_BYTES_MAX) store<u8>(keyText + keyLength, c);
+    ++keyLength;
+  } else if (capture == TO_KIND) {
+    records.putKind(c);
+  } else if (capture == TO_SALT) {
+    prompt.putSalt(c);
+  } else if (modelLength < MODEL_BYTES_MAX) {
+    store<u8>(modelBytes + modelLength++, c);
   } else {
-    scan.model = MODEL_TOO_LONG;
+    model = MODEL_TOO_LONG;
   }
 }
 
 /** One UTF-16 unit from \uXXXX. Halves of a pair join; a half alone is U+FFFD, as UTF-8 has no other way. */
-function keepUnit(scan: Scan, unit: u32): void {
-  const high = <u32>scan.highSurrogate;
+function keepUnit(unit: u32): void {
+  const high = <u32>highSurrogate;
   if (high != 0 && unit >= 0xdc00 && unit <= 0xdfff) {
-    scan.highSurrogate = 0;
-    putCharacter(scan, 0x10000 + ((high - 0xd800) << 10) + (unit - 0xdc00));
+    highSurrogate = 0;
+    putCharacter(0x10000 + ((high - 0xd800) << 10) + (unit - 0xdc00));
     return;
   }
-  endSurrogate(scan);
-  if (unit >= 0xd800 && unit <= 0xdbff) scan.highSurrogate = <u16>unit;
-  else putCharacter(scan, unit >= 0xdc00 && unit <= 0xdfff ? 0xfffd : unit);
+  endSurrogate();
+  if (unit >= 0xd800 && unit <= 0xdbff) highSurrogate = <u16>unit;
+  else putCharacter(unit >= 0xdc00 && unit <= 0xdfff ? 0xfffd : unit);
 }
 
-function endSurrogate(scan: Scan): void {
-  if (scan.highSurrogate == 0) return;
-  scan.highSurrogate = 0;
-  putCharacter(scan, 0xfffd);
+function endSurrogate(): void {
+  if (highSurrogate == 0) return;
+  highSurrogate = 0;
+  putCharacter(0xfffd);
 }
 
-function putCharacter(scan: Scan, c: u32): void {
-  if (c < 0x80) {
-    put(scan, <u8>c);
+function putCharacter(c: u32): void {
+  if (capture == TO_JSON) {
+    text.putJsonCharacter(c);
+  } else if (capture == TO_TEXT) {
+    text.putCharacter(c);
+  } else if (c < 0x80) {
+    put(<u8>c);
   } else if (c < 0x800) {
-    put(scan, <u8>(0xc0 | (c >> 6)));
-    put(scan, <u8>(0x80 | (c & 0x3f)));
+    put(<u8>(0xc0 | (c >> 6)));
+    put(<u8>(0x80 | (c & 0x3f)));
   } else if (c < 0x10000) {
-    put(scan, <u8>(0xe0 | (c >> 12)));
-    put(scan, <u8>(0x80 | ((c >> 6) & 0x3f)));
-    put(scan, <u8>(0x80 | (c & 0x3f)));
+    put(<u8>(0xe0 | (c >> 12)));
+    put(<u8>(0x80 | ((c >> 6) & 0x3f)));
+    put(<u8>(0x80 | (c & 0x3f)));
   } else {
-    put(scan, <u8>(0xf0 | (c >> 18)));
-    put(scan, <u8>(0x80 | ((c >> 12) & 0x3f)));
-    put(scan, <u8>(0x80 | ((c >> 6) & 0x3f)));
-    put(scan, <u8>(0x80 | (c & 0x3f)));
+    put(<u8>(0xf0 | (c >> 18)));
+    put(<u8>(0x80 | ((c >> 12) & 0x3f)));
+    put(<u8>(0x80 | ((c >> 6) & 0x3f)));
+    put(<u8>(0x80 | (c & 0x3f)));
   }
 }
 
@@ -605,13 +767,18 @@ const trueText = utf8("true");
 const falseText = utf8("false");
 const nullText = utf8("null");
 
-function literal(scan: Scan, p: usize): usize {
-  const first = scan.literal;
-  const text = first == 0x74 ? trueText : first == 0x66 ? falseText : nullText;
-  if (load<u8>(p) != load<u8>(changetype<usize>(text) + scan.literalSeen)) return fail(scan, p);
-  if (<i32>++scan.literalSeen < text.byteLength) return p + 1;
-  if (scan.depth == 1 && scan.member == STREAM) scan.stream = first == 0x74 ? 1 : 0;
-  endValue(scan, position(scan, p + 1));
+function literal(p: usize): usize {
+  const first = literalFirst;
+  const name = first == 0x74 ? trueText : first == 0x66 ? falseText : nullText;
+  if (load<u8>(p) != load<u8>(changetype<usize>(name) + literalSeen)) return fail(p);
+  if (<i32>++literalSeen < name.byteLength) return p + 1;
+  if (place == places.STREAM) stream = first == 0x74;
+  if (place != places.IGNORED) {
+    if (captureOf(place) == TO_JSON) text.putText(name);
+    endRaw(p + 1);
+    records.ended(place, false);
+  }
+  endValue();
   return p + 1;
 }
 
@@ -619,71 +786,122 @@ function isDigit(c: u8): bool {
   return c >= 0x30 && c <= 0x39;
 }
 
-function beginNumber(scan: Scan, p: usize, c: u8): usize {
-  const member = scan.member;
-  const wanted = scan.depth == 1 && (member == MAX_TOKENS || member == MAX_COMPLETION_TOKENS);
-  scan.capture = wanted ? TO_LIMIT : NOWHERE;
-  if (wanted) {
-    scan.digits = 0;
-    scan.digitCount = 0;
-    scan.places = 0;
-    scan.exponent = 0;
-    scan.exponentNegative = 0;
-    scan.negative = c == 0x2d ? 1 : 0;
+function beginNumber(p: usize, c: u8): usize {
+  isCounting = false;
+  if (place != places.IGNORED) {
+    isCounting = isToken(place) || place == places.LIMIT || place == places.OLD_LIMIT;
+    if (!isCounting && captureOf(place) == TO_JSON) beginRaw(p, false);
   }
-  scan.state = c == 0x2d ? MINUS : c == 0x30 ? ZERO : INTEGER;
-  if (wanted && c != 0x2d) addDigit(scan, c);
+  if (isCounting) {
+    digits = 0;
+    digitCount = 0;
+    fractionPlaces = 0;
+    exponent = 0;
+    exponentNegative = false;
+    negative = c == 0x2d;
+  }
+  state = c == 0x2d ? MINUS : c == 0x30 ? ZERO : INTEGER;
+  if (isCounting && c != 0x2d) addDigit(c);
   return p + 1;
 }
 
-function addDigit(scan: Scan, c: u8): void {
-  if (scan.digits == 0 && c == 0x30) return;
-  if (scan.digitCount > DIGITS_MAX) return;
-  scan.digits = scan.digits * 10 + (c - 0x30);
-  ++scan.digitCount;
+function isToken(which: u8): bool {
+  return which == places.TOKEN || which == places.PROMPT_ELEMENT || which == places.EMBEDDED_ELEMENT;
+}
+
+function addDigit(c: u8): void {
+  if (digits == 0 && c == 0x30) return;
+  if (digitCount > DIGITS_MAX) return;
+  digits = digits * 10 + (c - 0x30);
+  ++digitCount;
 }
 
 /** Digits of the current part of the number, then whatever follows them. */
-function number(scan: Scan, p: usize, end: usize): usize {
+function number(p: usize, end: usize): usize {
   let c = load<u8>(p);
-  const state = scan.state;
   if (state == INTEGER || state == FRACTION || state == EXPONENT_DIGITS) {
     while (isDigit(c)) {
-      if (scan.capture == TO_LIMIT) countDigit(scan, c);
+      if (isCounting) countDigit(c);
       if (++p == end) return p;
       c = load<u8>(p);
     }
   }
   const next = nextOfNumber(state, c);
-  if (next == FAILED) return fail(scan, p);
-  if (next == AFTER) {
-    if (scan.capture == TO_LIMIT) setLimit(scan);
-    endValue(scan, position(scan, p));
-    return c == 0x2c && scan.depth > 1 && !isInObject(scan) ? pastIntegers(scan, p, end) : p;
-  }
-  scan.state = next;
-  if (scan.capture == TO_LIMIT) {
-    if (isDigit(c)) countDigit(scan, c);
-    else if (next == EXPONENT_SIGN) scan.exponentNegative = c == 0x2d ? 1 : 0;
+  if (next == FAILED) return fail(p);
+  if (next == AFTER) return endNumber(p, end, c);
+  state = next;
+  if (isCounting) {
+    if (isDigit(c)) countDigit(c);
+    else if (next == EXPONENT_SIGN) exponentNegative = c == 0x2d;
   }
   return p + 1;
+}
+
+/** The number ended before `c` at `p`. */
+function endNumber(p: usize, end: usize, c: u8): usize {
+  if (isCounting) {
+    if (place == places.LIMIT) maxOutput = limit();
+    else if (place == places.OLD_LIMIT) oldLimit = limit();
+    else records.putToken(<u32>wholeNumber(u32.MAX_VALUE));
+  }
+  if (place != places.IGNORED) {
+    endRaw(p);
+    if (state == FRACTION && captureOf(place) == TO_JSON) dropZeros();
+    records.ended(place, false);
+  }
+  endValue();
+  if (c != 0x2c || depth == 0 || (load<u8>(open + depth - 1) & OBJECT) != 0) return p;
+  if (place == places.IGNORED) return pastIntegers(p, end);
+  return isToken(place) ? tokens(p, end) : p;
+}
+
+/** A fraction is written without zeros at its end, and not at all if it is none. */
+function dropZeros(): void {
+  let p = text.out;
+  while (load<u8>(p - 1) == 0x30) --p;
+  if (load<u8>(p - 1) == 0x2e) --p;
+  text.setOut(p);
+}
+
+/** Digits of an integer that fits 32 bits whatever they are. */
+const SHORT_INTEGER: usize = 9;
+
+/** Takes the tokens that follow the comma at `p`. Leaves the machine at the last comma. */
+function tokens(p: usize, end: usize): usize {
+  let to = text.out;
+  for (;;) {
+    let next = p + 1;
+    if (next < end && load<u8>(next) == 0x20) ++next;
+    const first = next;
+    let value: u32 = 0;
+    while (next < end && isDigit(load<u8>(next))) value = value * 10 + (load<u8>(next++) - 0x30);
+    const length = next - first;
+    if (length == 0 || length > SHORT_INTEGER || next == end || load<u8>(next) != 0x2c) break;
+    if (length > 1 && load<u8>(first) == 0x30) break;
+    store<u32>(to, value);
+    to += 4;
+    p = next;
+  }
+  text.setOut(to);
+  return p;
 }
 
 /**
  * Past the integers that follow the comma at `p` in an array: prompts of token ids are hundreds of
  * thousands of them. Leaves the machine at the last comma, or in the last integer.
  */
-function pastIntegers(scan: Scan, p: usize, end: usize): usize {
+function pastIntegers(p: usize, end: usize): usize {
   while (p + 2 < end) {
     let next = p + 1;
-    if (load<u8>(next) == 0x20) ++next;
+    // Blanks between values are left out of what is kept without them.
+    if (load<u8>(next) == 0x20 && rawFrom == 0) ++next;
     const first = load<u8>(next);
     if (first < 0x31 || first > 0x39) return p;
     do ++next;
     while (next < end && isDigit(load<u8>(next)));
     if (next == end || load<u8>(next) != 0x2c) {
-      scan.state = INTEGER;
-      scan.capture = NOWHERE;
+      state = INTEGER;
+      isCounting = false;
       return next;
     }
     p = next;
@@ -702,26 +920,28 @@ function nextOfNumber(state: u8, c: u8): u8 {
   return AFTER;
 }
 
-function countDigit(scan: Scan, c: u8): void {
-  if (scan.state == EXPONENT_DIGITS) {
-    scan.exponent = min<i32>(scan.exponent * 10 + (c - 0x30), EXPONENT_MAX);
+function countDigit(c: u8): void {
+  if (state == EXPONENT_DIGITS) {
+    exponent = min<i32>(exponent * 10 + (c - 0x30), EXPONENT_MAX);
     return;
   }
-  if (scan.state == FRACTION) ++scan.places;
-  addDigit(scan, c);
+  if (state == FRACTION) ++fractionPlaces;
+  addDigit(c);
 }
 
-/** A token limit's number has ended: digits × 10^(exponent − places), if that is a limit. */
-function setLimit(scan: Scan): void {
-  let power = (scan.exponentNegative != 0 ? -scan.exponent : scan.exponent) - scan.places;
-  let whole = scan.digits;
-  let limit = NO_LIMIT;
-  if (whole == 0) limit = 0;
-  else if (scan.negative == 0 && scan.digitCount <= DIGITS_MAX) {
-    for (; power > 0 && whole <= <u64>i32.MAX_VALUE; --power) whole *= 10;
-    for (; power < 0 && whole % 10 == 0; ++power) whole /= 10;
-    if (power == 0 && whole <= <u64>i32.MAX_VALUE) limit = <i32>whole;
-  }
-  if (scan.member == MAX_TOKENS) scan.maxTokens = limit;
-  else scan.maxCompletionTokens = limit;
+/** The number as a token limit. */
+function limit(): i32 {
+  const whole = wholeNumber(i32.MAX_VALUE);
+  return whole < 0 ? NO_LIMIT : <i32>whole;
+}
+
+/** The number, digits × 10^(exponent − places), if it is whole and from 0 to `highest`; else -1. */
+function wholeNumber(highest: u64): i64 {
+  let power = (exponentNegative ? -exponent : exponent) - fractionPlaces;
+  let whole = digits;
+  if (whole == 0) return 0;
+  if (negative || digitCount > DIGITS_MAX) return -1;
+  for (; power > 0 && whole <= highest; --power) whole *= 10;
+  for (; power < 0 && whole % 10 == 0; ++power) whole /= 10;
+  return power == 0 && whole <= highest ? <i64>whole : -1;
 }

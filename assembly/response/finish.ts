@@ -3,15 +3,14 @@
 import { monotonicNs } from "../abi/clock";
 import * as configs from "../config";
 import { tellIfDue } from "../share/sync";
-import * as endpoints from "../state/endpoints";
+import { release } from "../state/in_flight";
 import * as streams from "../state/streams";
 
 /** Called exactly once for each stream, when Envoy deletes its context. */
 export function finish(stream: streams.Stream): void {
-  const counted = stream.counted;
+  const wasCounted = stream.counted != streams.NO_ENDPOINT;
   const root = stream.root;
+  release(stream);
   streams.close(stream);
-  if (counted == streams.NO_ENDPOINT) return;
-  --endpoints.at(counted).inFlight;
-  tellIfDue(monotonicNs(), configs.at(root).context);
+  if (wasCounted) tellIfDue(monotonicNs(), configs.at(root).context);
 }

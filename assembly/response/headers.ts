@@ -8,7 +8,9 @@ import { equals, hash, utf8 } from "../abi/text";
 import { Config } from "../config";
 import { tell, tellIfDue } from "../share/sync";
 import * as endpoints from "../state/endpoints";
+import { moveTo, noteAnswer } from "../state/in_flight";
 import * as streams from "../state/streams";
+import * as session from "./session";
 
 const servedHeader = utf8(HEADER_SERVED);
 const statusHeader = utf8(":status");
@@ -25,11 +27,14 @@ const viaUpstream = utf8("via_upstream");
 const ENDPOINT_FAILED: u64 = (1 << 5) | (1 << 6) | (1 << 4) | (1 << 2) | (1 << 15);
 
 export function read(stream: streams.Stream, config: Config): void {
+  noteAnswer(stream);
   const isFailure = isServerError();
   if (!host.getProperty(upstreamAddress) || host.size == 0) return;
-  const id = endpoints.find(hash(host.data, host.size));
+  const isOther = (stream.flags & streams.OTHER_PORT) != 0;
+  const id = isOther ? <u32>stream.counted : endpoints.find(hash(host.data, host.size));
   if (config.servedHeader != 0) host.setHeader(RESPONSE_HEADERS, servedHeader, host.data, host.size);
   if (stream.destinationCount == 0) return;
+  if ((stream.flags & streams.TELLS_SESSION) != 0) session.tell(id);
   if (!isFailure && id == stream.counted && endpoints.at(id).failures == 0) return;
   const nowNs = monotonicNs();
   let isNews: bool = id != stream.counted && failBefore(stream, id, nowNs);
@@ -80,12 +85,4 @@ function failBefore(stream: streams.Stream, served: u32, nowNs: u64): bool {
     isNews = endpoints.noteFailure(endpoint, nowNs) || isNews;
   }
   return isNews;
-}
-
-/** The request counts as in flight where it is served. */
-function moveTo(stream: streams.Stream, id: u32): void {
-  if (stream.counted == <u16>id) return;
-  if (stream.counted != streams.NO_ENDPOINT) --endpoints.at(stream.counted).inFlight;
-  ++endpoints.at(id).inFlight;
-  stream.counted = <u16>id;
 }

@@ -7,8 +7,10 @@ import { KEY_METRICS, KEY_TOPOLOGY, KEY_VERSION } from "../../src/wire/names";
 import { data, getShared, LOG_WARN, logText, setTickMs, size } from "../abi/host";
 import { mark, release } from "../abi/scratch";
 import { pointer, put, putNumber, utf8 } from "../abi/text";
+import * as blocks from "../state/blocks";
 import * as snapshot from "../state/snapshot";
 import * as stats from "../state/stats";
+import * as broadcast from "./broadcast";
 import * as column from "./column";
 import * as lease from "./lease";
 
@@ -40,14 +42,23 @@ export function hearIfDue(nowNs: u64): void {
   if (nowNs - heardNs >= SYNC_NS || heardNs == 0) hear(nowNs);
 }
 
-/** After something changed that others should know, in flight or a failure, on a stream of `root`. */
+/** After something changed that others should know, in flight, learned or a failure, on a stream of `root`. */
 export function tellIfDue(nowNs: u64, root: u32): void {
-  if (nowNs - toldNs >= SYNC_NS) {
-    tell(nowNs);
-  } else if (catchingUp == 0) {
-    catchingUp = root;
-    setTickMs(CATCH_UP_MS);
-  }
+  const isDue = nowNs - toldNs >= SYNC_NS;
+  if (isDue) tell(nowNs);
+  if (!broadcast.flushIfDue(nowNs) || !isDue) catchUp(root);
+}
+
+/** Something is left to do, which the next tick shall not wait long for. */
+function catchUp(root: u32): void {
+  if (catchingUp != 0) return;
+  catchingUp = root;
+  setTickMs(CATCH_UP_MS);
+}
+
+/** Envoy says that another worker's message waits for this one. */
+export function onQueueReady(queue: u32, nowNs: u64): void {
+  broadcast.onReady(queue, nowNs);
 }
 
 /** At each tick of a root context: hears, tells what is left, and shows that this worker lives. */
@@ -56,9 +67,13 @@ export function beat(nowNs: u64, root: u32): void {
   hear(nowNs);
   tell(nowNs);
   stats.recordSnapshot(nowNs);
-  if (catchingUp != root) return;
-  catchingUp = 0;
-  setTickMs(HEARTBEAT_MS);
+  if (slot != lease.NO_SLOT) broadcast.open(slot, generation);
+  const isDone = broadcast.drain(nowNs) && broadcast.flushIfDue(nowNs);
+  if (!isDone) catchUp(root);
+  else if (catchingUp == root) {
+    catchingUp = 0;
+    setTickMs(HEARTBEAT_MS);
+  }
 }
 
 /** A root context is gone: its tick will not come. */
@@ -94,15 +109,19 @@ function readTopology(): u64 {
   if (!getShared(pointer(topologyKey), topologyKey.byteLength)) return triedSequence;
   triedEpoch = epoch;
   triedSequence = 0;
-  if (snapshot.loadTopology(data, size)) stats.definePools();
-  else warn(unreadTopology, epoch);
+  if (snapshot.loadTopology(data, size)) {
+    stats.definePools();
+    blocks.settleTopology();
+  } else warn(unreadTopology, epoch);
   return sequence;
 }
 
 function readMetrics(sequence: u64): void {
   if (!getShared(pointer(metricsKey), metricsKey.byteLength)) return;
   triedSequence = sequence;
-  if (snapshot.loadMetrics(data, size) == snapshot.UNREAD) warn(unreadMetrics, sequence);
+  const loaded = snapshot.loadMetrics(data, size);
+  if (loaded == snapshot.LOADED) blocks.settle();
+  else if (loaded == snapshot.UNREAD) warn(unreadMetrics, sequence);
 }
 
 function warn(what: ArrayBuffer, number: u64): void {
@@ -116,17 +135,23 @@ function hearOthers(nowNs: u64): void {
   if (slot == lease.NO_SLOT || lease.generation(leases, slot) != generation) {
     slot = lease.takeSlot(nowNs);
     generation = lease.takenGeneration;
+    // Before the first column: who hears of this worker finds its queue.
+    if (slot != lease.NO_SLOT) broadcast.open(slot, generation);
     leases = lease.read();
     if (leases == 0) return;
   }
   column.beginOthers();
+  broadcast.beginReaders(nowNs);
   for (let other: u32 = 0; other < WORKERS_MAX; ++other) {
     const holder = lease.generation(leases, other);
     if (holder == 0 || other == slot || load<u64>(silent + (other << 3)) == holder) continue;
     const from = mark();
     const told = column.read(other, holder);
-    if (told != 0 && column.isAlive(told, nowNs, LOST_NS)) column.addOther(told);
-    else if (lease.takenNs(leases, other) + LOST_NS < nowNs) store<u64>(silent + (other << 3), holder);
+    if (told != 0 && column.isAlive(told, nowNs, LOST_NS)) {
+      column.addOther(told);
+      broadcast.addReader(other, holder);
+    } else if (lease.takenNs(leases, other) + LOST_NS < nowNs) store<u64>(silent + (other << 3), holder);
     release(from);
   }
+  column.endOthers();
 }

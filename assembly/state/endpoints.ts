@@ -1,12 +1,12 @@
-// What this worker knows of every endpoint by itself: requests in flight, failures, and what other
-// workers said. An endpoint keeps its id while the topology names it or a stream counts on it, so
+// What this worker knows of every endpoint by itself: requests and tokens in flight, failures, and what
+// other workers said. An endpoint keeps its id while the topology names it or a stream counts on it, so
 // streams survive a change of the topology.
 
-import { ENDPOINTS_MAX } from "../../src/wire/limits";
+import { ENDPOINTS_MAX, STREAMS_MAX } from "../../src/wire/limits";
 import { FAILURE_COOLDOWN_MS, FAILURE_COOLDOWN_MS_MAX } from "../../src/wire/policy";
 
 /** Ids: all of a topology, and as many that left it while requests still run on them. */
-const IDS_MAX: u32 = ENDPOINTS_MAX * 2;
+export const IDS_MAX: u32 = ENDPOINTS_MAX * 2;
 export const NO_ID: u32 = 0xffff;
 export const NO_ROW: u32 = 0xffffffff;
 
@@ -20,11 +20,15 @@ export class Endpoint {
   downUntilNs: u64;
   /** … by what other workers said. */
   othersDownUntilNs: u64;
-  /** Requests of this worker on it now. */
-  inFlight: u32;
+  /** Requests of all other workers on it now. */
   othersInFlight: u32;
+  /** Prompt tokens of this worker's requests that it has still to compute; of the others'. */
+  tokens: u32;
+  othersTokens: u32;
+  /** Requests of this worker on it now: no more than there are streams. */
+  inFlight: u16;
   /** Failures in a row, those of one cooldown counted once. */
-  failures: u32;
+  failures: u16;
   /** Its first row in the topology, or NO_ROW. */
   row: u32;
   /** Number of the last scrape seen, and all requests in flight then: what came since is the difference. */
@@ -32,11 +36,11 @@ export class Endpoint {
   inFlightAtScrape: u32;
   /** Value of `topologies` when this endpoint got its id. */
   born: u32;
-  reserved: u32;
 }
 
 const ENDPOINT_BYTES: usize = 64;
 if (offsetof<Endpoint>() != ENDPOINT_BYTES) ERROR("Endpoint must fill its entry");
+if (STREAMS_MAX > 0xffff) ERROR("requests in flight on one endpoint are u16");
 
 const entries: usize = heap.alloc(ENDPOINT_BYTES * IDS_MAX);
 let count: u32 = 0; // ids ever used
@@ -125,6 +129,7 @@ export function endTopology(): void {
     const endpoint = at(id);
     if (endpoint.row != NO_ROW || endpoint.inFlight != 0 || endpoint.addressHash == 0) continue;
     memory.fill(changetype<usize>(endpoint), 0, ENDPOINT_BYTES);
+    endpoint.row = NO_ROW;
     freed = true;
   }
   searchFrom = 0;
@@ -141,7 +146,33 @@ function reindex(): void {
 
 /** Requests of all workers on the endpoint. */
 export function inFlight(endpoint: Endpoint): u32 {
-  return endpoint.inFlight + endpoint.othersInFlight;
+  return <u32>endpoint.inFlight + endpoint.othersInFlight;
+}
+
+/** Prompt tokens of all workers' requests on the endpoint that it has still to compute. */
+export function tokens(endpoint: Endpoint): u64 {
+  return <u64>endpoint.tokens + <u64>endpoint.othersTokens;
+}
+
+/** Counts a request's tokens. Answers how many of them fit: that many removeTokens takes back. */
+export function addTokens(endpoint: Endpoint, count: u32): u32 {
+  const fitting = min<u32>(count, u32.MAX_VALUE - endpoint.tokens);
+  endpoint.tokens += fitting;
+  return fitting;
+}
+
+export function removeTokens(endpoint: Endpoint, count: u32): void {
+  endpoint.tokens -= min<u32>(count, endpoint.tokens);
+}
+
+/** Forgets what other workers said, before it is told anew. */
+export function beginOthers(): void {
+  for (let id: u32 = 0; id < count; ++id) {
+    const endpoint = at(id);
+    endpoint.othersInFlight = 0;
+    endpoint.othersTokens = 0;
+    endpoint.othersDownUntilNs = 0;
+  }
 }
 
 export function isDown(endpoint: Endpoint, nowNs: u64): bool {
@@ -161,7 +192,7 @@ export function cooldownNs(failures: u32): u64 {
  */
 export function noteFailure(endpoint: Endpoint, nowNs: u64): bool {
   if (endpoint.failures != 0 && nowNs - endpoint.failedNs < cooldownNs(endpoint.failures)) return false;
-  ++endpoint.failures;
+  if (endpoint.failures != 0xffff) ++endpoint.failures;
   endpoint.failedNs = nowNs;
   endpoint.downUntilNs = nowNs + cooldownNs(endpoint.failures);
   return true;

@@ -1,40 +1,57 @@
 // The snapshot this worker picks by: the agent's bytes, read in place. A blob that cannot be read
 // is counted and the one before stays in force.
 
-import { ENDPOINTS_MAX, SNAPSHOT_BYTES_MAX } from "../../src/wire/limits";
-import { STALE_INTERVALS, STALE_MS } from "../../src/wire/policy";
+import { ADAPTER_HASHES_MAX, ENDPOINTS_MAX, POOLS_MAX, SNAPSHOT_BYTES_MAX } from "../../src/wire/limits";
+import { STALE_INTERVALS } from "../../src/wire/policy";
 import {
   E_ADDRESS_LENGTH,
   E_ADDRESS_OFFSET,
+  E_COLUMNS,
+  E_ID_LENGTH,
+  E_ID_OFFSET,
+  E_PASSES,
+  E_POD_LENGTH,
+  E_POD_OFFSET,
   ENDPOINT_BYTES,
+  FORMAT,
   H_EPOCH,
+  H_FORMAT,
+  H_HEAP_LENGTH,
   H_HEAP_OFFSET,
+  H_LENGTH,
   H_POOL_COUNT,
   H_POOLS_OFFSET,
   H_RECEIVED_NS,
   H_ROW_COUNT,
   H_ROWS_OFFSET,
   H_SEQUENCE,
+  HEADER_BYTES,
   KIND_METRICS,
   KIND_TOPOLOGY,
   KNOWN_KV_USAGE,
+  KNOWN_RUNNING,
   KNOWN_WAITING,
   M_AGE_MS,
+  M_BASE_MODEL,
   M_INTERVAL_MS,
   M_KNOWN,
   M_KV_USAGE,
+  M_MAX_ADAPTERS,
   M_SCRAPE,
   METRICS_BYTES,
   P_FAILURE_MODE,
   P_FIRST_ROW,
   P_NAME_LENGTH,
   P_NAME_OFFSET,
+  P_PROGRAM,
   P_ROW_COUNT,
   POOL_BYTES,
 } from "../../src/wire/snapshot";
 import { hash } from "../abi/text";
 import * as blob from "./blob";
+import * as defaults from "./default_program";
 import * as endpoints from "./endpoints";
+import { Program } from "./program";
 
 /** A pool of the topology, overlaid. */
 @unmanaged
@@ -44,12 +61,16 @@ export class Pool {
   firstRow: u32;
   rowCount: u32;
   failureMode: u8;
+  reserved0: u8;
+  reserved1: u16;
+  program: u32;
 }
 if (offsetof<Pool>("nameOffset") != P_NAME_OFFSET) ERROR("Pool and snapshot.ts differ");
 if (offsetof<Pool>("nameLength") != P_NAME_LENGTH) ERROR("Pool and snapshot.ts differ");
 if (offsetof<Pool>("firstRow") != P_FIRST_ROW) ERROR("Pool and snapshot.ts differ");
 if (offsetof<Pool>("rowCount") != P_ROW_COUNT) ERROR("Pool and snapshot.ts differ");
 if (offsetof<Pool>("failureMode") != P_FAILURE_MODE) ERROR("Pool and snapshot.ts differ");
+if (offsetof<Pool>("program") != P_PROGRAM) ERROR("Pool and snapshot.ts differ");
 
 /** A metrics row, overlaid; see snapshot.ts. Widths allow the f32 values any server can report. */
 @unmanaged
@@ -61,15 +82,35 @@ export class Metrics {
   ageMs: u32;
   intervalMs: u32;
   scrape: u32;
+  reserved0: u32;
+  blockSize: u32;
+  blocks: u32;
+  maxAdapters: u32;
+  adapters: u32;
+  runningAdapters: u16;
+  waitingAdapters: u16;
+  reserved1: u32;
+  baseModel: u64;
 }
 if (offsetof<Metrics>("kvUsage") != M_KV_USAGE) ERROR("Metrics and snapshot.ts differ");
 if (offsetof<Metrics>("known") != M_KNOWN) ERROR("Metrics and snapshot.ts differ");
 if (offsetof<Metrics>("ageMs") != M_AGE_MS) ERROR("Metrics and snapshot.ts differ");
 if (offsetof<Metrics>("intervalMs") != M_INTERVAL_MS) ERROR("Metrics and snapshot.ts differ");
 if (offsetof<Metrics>("scrape") != M_SCRAPE) ERROR("Metrics and snapshot.ts differ");
+if (offsetof<Metrics>("maxAdapters") != M_MAX_ADAPTERS) ERROR("Metrics and snapshot.ts differ");
+if (offsetof<Metrics>("baseModel") != M_BASE_MODEL) ERROR("Metrics and snapshot.ts differ");
 
-const topology: usize = heap.alloc(SNAPSHOT_BYTES_MAX);
+/** Rows of format 2 grow when they are widened. */
+const WIDENED: u32 = POOLS_MAX * 32 + ENDPOINTS_MAX * 96;
+const topology: usize = heap.alloc(SNAPSHOT_BYTES_MAX + WIDENED);
 const metrics: usize = heap.alloc(ENDPOINTS_MAX * METRICS_BYTES);
+/** Hashes of adapters' names, as metrics rows point into. */
+const adapters: usize = heap.alloc(ADAPTER_HASHES_MAX * 8);
+// Of each row, f64: what picks read of every endpoint, apart from the rows, which are two cache lines each.
+// NaN where the endpoint never reported it, or reported what no server can mean.
+const waitings: usize = heap.alloc(ENDPOINTS_MAX * 8);
+const runnings: usize = heap.alloc(ENDPOINTS_MAX * 8);
+const kvUsages: usize = heap.alloc(ENDPOINTS_MAX * 8);
 /** Of each row: the id of its endpoint. */
 const ids: usize = heap.alloc(ENDPOINTS_MAX * 2);
 /** Of each row: monotonic time in ns from which its metrics are stale; 0 = never measured. */
@@ -90,8 +131,29 @@ export function pool(n: u32): Pool {
   return changetype<Pool>(topology + load<u32>(topology, H_POOLS_OFFSET) + n * POOL_BYTES);
 }
 
-function heapText(offset: u32): usize {
+/** A text of the topology's heap. */
+export function heapText(offset: u32): usize {
   return topology + load<u32>(topology, H_HEAP_OFFSET) + offset;
+}
+
+/** How the pool's endpoints are picked. */
+export function program(owner: Pool): Program {
+  return owner.program == 0 ? defaults.program : changetype<Program>(topology + owner.program);
+}
+
+/** Where the names in a pool's program lie: their offsets count from here. */
+export function programTexts(owner: Pool): usize {
+  return owner.program == 0 ? defaults.texts : heapText(0);
+}
+
+/** Number of the pool that the row belongs to, or poolCount. */
+export function poolOfRow(row: u32): u32 {
+  let n: u32 = 0;
+  for (; n < poolCount; ++n) {
+    const candidate = pool(n);
+    if (row >= candidate.firstRow && row - candidate.firstRow < candidate.rowCount) break;
+  }
+  return n;
 }
 
 export function poolName(named: Pool): usize {
@@ -110,6 +172,38 @@ export function addressLength(row: u32): u32 {
   return load<u32>(endpointRow(row), E_ADDRESS_LENGTH);
 }
 
+export function pod(row: u32): usize {
+  return heapText(load<u32>(endpointRow(row), E_POD_OFFSET));
+}
+
+export function podLength(row: u32): u32 {
+  return load<u32>(endpointRow(row), E_POD_LENGTH);
+}
+
+/** The endpoint's name, "namespace/pod-rank-0"; empty in a topology of format 2. */
+export function endpointId(row: u32): usize {
+  return heapText(load<u32>(endpointRow(row), E_ID_OFFSET));
+}
+
+export function endpointIdLength(row: u32): u32 {
+  return load<u32>(endpointRow(row), E_ID_LENGTH);
+}
+
+/** A bit for each label filter that lets the endpoint through. */
+export function passes(row: u32): u64 {
+  return load<u64>(endpointRow(row), E_PASSES);
+}
+
+/** What the program's column `n` says of the endpoint. */
+export function column(row: u32, n: u32): u64 {
+  return load<u64>(endpointRow(row) + (n << 3), E_COLUMNS);
+}
+
+/** The n-th hash of adapters' names in the metrics in force. */
+export function adapter(n: u32): u64 {
+  return load<u64>(adapters + (n << 3));
+}
+
 /** Id of the row's endpoint, or endpoints.NO_ID. */
 export function id(row: u32): u32 {
   return load<u16>(ids + (row << 1));
@@ -118,6 +212,19 @@ export function id(row: u32): u32 {
 /** The row's metrics, at the offsets of snapshot.ts; all zero when it has none. */
 export function metricsRow(row: u32): usize {
   return metrics + row * METRICS_BYTES;
+}
+
+/** Requests waiting at the row's endpoint, as scraped; NaN = not known. */
+export function waiting(row: u32): f64 {
+  return load<f64>(waitings + (row << 3));
+}
+
+export function running(row: u32): f64 {
+  return load<f64>(runnings + (row << 3));
+}
+
+export function kvUsage(row: u32): f64 {
+  return load<f64>(kvUsages + (row << 3));
 }
 
 export function isStale(row: u32, nowNs: u64): bool {
@@ -133,7 +240,8 @@ function readable(p: usize, length: u32, kind: u32): bool {
 /** Puts a topology in force; false when it cannot be read. */
 export function loadTopology(p: usize, length: u32): bool {
   if (!readable(p, length, KIND_TOPOLOGY)) return false;
-  memory.copy(topology, p, length);
+  if (<u32>load<u16>(p, H_FORMAT) == FORMAT) memory.copy(topology, p, length);
+  else widenTopology(p);
   epoch = load<u64>(topology, H_EPOCH);
   poolCount = load<u32>(topology, H_POOL_COUNT);
   rowCount = load<u32>(topology, H_ROW_COUNT);
@@ -146,8 +254,33 @@ export function loadTopology(p: usize, length: u32): bool {
   sequence = 0;
   metricsReceivedNs = 0;
   memory.fill(metrics, 0, rowCount * METRICS_BYTES);
-  memory.fill(staleAt, 0, rowCount << 3);
+  for (let row: u32 = 0; row < rowCount; ++row) noteMeasured(row, 0);
   return true;
+}
+
+/** Lays a topology of format 2 out as one of FORMAT: what its rows lack is zero, the default program picks. */
+function widenTopology(p: usize): void {
+  const pools = load<u32>(p, H_POOL_COUNT);
+  const rows = load<u32>(p, H_ROW_COUNT);
+  const rowsOffset = HEADER_BYTES + pools * POOL_BYTES;
+  const heapOffset = rowsOffset + rows * ENDPOINT_BYTES;
+  const heapLength = load<u32>(p, H_HEAP_LENGTH);
+  memory.copy(topology, p, HEADER_BYTES);
+  widen(p + load<u32>(p, H_POOLS_OFFSET), blob.poolRowBytes(p), topology + HEADER_BYTES, POOL_BYTES, pools);
+  widen(p + load<u32>(p, H_ROWS_OFFSET), blob.endpointRowBytes(p), topology + rowsOffset, ENDPOINT_BYTES, rows);
+  memory.copy(topology + heapOffset, p + load<u32>(p, H_HEAP_OFFSET), heapLength);
+  store<u32>(topology, heapOffset + heapLength, H_LENGTH);
+  store<u32>(topology, heapOffset, H_HEAP_OFFSET);
+  store<u32>(topology, HEADER_BYTES, H_POOLS_OFFSET);
+  store<u32>(topology, rowsOffset, H_ROWS_OFFSET);
+}
+
+/** Copies `count` rows of an older format: what they lack is zero. */
+function widen(from: usize, fromBytes: u32, to: usize, toBytes: u32, count: u32): void {
+  for (let n: u32 = 0; n < count; ++n, from += fromBytes, to += toBytes) {
+    memory.copy(to, from, fromBytes);
+    memory.fill(to + fromBytes, 0, toBytes - fromBytes);
+  }
 }
 
 // What loadMetrics answers
@@ -162,39 +295,45 @@ export function loadMetrics(p: usize, length: u32): i32 {
   if (load<u64>(p, H_EPOCH) != epoch || load<u32>(p, H_ROW_COUNT) != rowCount) return OTHER_TOPOLOGY;
   const rowBytes = blob.metricsRowBytes(p);
   const from = p + load<u32>(p, H_ROWS_OFFSET);
-  if (rowBytes == METRICS_BYTES) memory.copy(metrics, from, rowCount * METRICS_BYTES);
-  else widen(from, rowBytes);
+  if (rowBytes == METRICS_BYTES) {
+    memory.copy(metrics, from, rowCount * METRICS_BYTES);
+    memory.copy(adapters, p + load<u32>(p, H_HEAP_OFFSET), load<u32>(p, H_HEAP_LENGTH));
+  } else {
+    widen(from, rowBytes, metrics, METRICS_BYTES, rowCount);
+  }
   sequence = load<u64>(p, H_SEQUENCE);
   metricsReceivedNs = load<u64>(p, H_RECEIVED_NS);
-  for (let row: u32 = 0; row < rowCount; ++row) noteMeasured(row);
+  for (let n: u32 = 0; n < poolCount; ++n) noteMeasuredPool(pool(n));
   return LOADED;
 }
 
-/** Rows of an older format, shorter: what they lack is zero, which `known` bits say is unknown. */
-function widen(from: usize, rowBytes: u32): void {
-  for (let row: u32 = 0; row < rowCount; ++row) {
-    memory.copy(metricsRow(row), from + row * rowBytes, rowBytes);
-    memory.fill(metricsRow(row) + rowBytes, 0, METRICS_BYTES - rowBytes);
-  }
+function noteMeasuredPool(measured: Pool): void {
+  const staleMs = program(measured).staleMs;
+  const end = measured.firstRow + measured.rowCount;
+  for (let row = measured.firstRow; row < end; ++row) noteMeasured(row, staleMs);
 }
 
 /** Settles from when on a row is stale, and at a new scrape what was in flight then. */
-function noteMeasured(row: u32): void {
+function noteMeasured(row: u32, staleMs: u32): void {
   const measured = changetype<Metrics>(metricsRow(row));
   // A value no server can mean, NaN above all, would win or spoil every pick.
   if (!(measured.waiting >= 0 && measured.waiting < Infinity)) measured.known &= ~KNOWN_WAITING;
+  if (!(measured.running >= 0 && measured.running < Infinity)) measured.known &= ~KNOWN_RUNNING;
   if (!(measured.kvUsage >= 0 && measured.kvUsage <= 1)) measured.known &= ~KNOWN_KV_USAGE;
-  if (measured.known == 0) {
+  const known = measured.known;
+  store<f64>(waitings + (row << 3), (known & KNOWN_WAITING) != 0 ? <f64>measured.waiting : NaN);
+  store<f64>(runnings + (row << 3), (known & KNOWN_RUNNING) != 0 ? <f64>measured.running : NaN);
+  store<f64>(kvUsages + (row << 3), (known & KNOWN_KV_USAGE) != 0 ? <f64>measured.kvUsage : NaN);
+  if (known == 0) {
     store<u64>(staleAt + (row << 3), 0);
     return;
   }
   const byInterval = <u64>(<f64>measured.intervalMs * STALE_INTERVALS);
-  const goodForMs = <i64>max<u64>(STALE_MS, byInterval) - <i64>measured.ageMs;
+  const goodForMs = <i64>max<u64>(staleMs, byInterval) - <i64>measured.ageMs;
   const until = <i64>metricsReceivedNs + goodForMs * 1_000_000;
   store<u64>(staleAt + (row << 3), <u64>max<i64>(until, 0));
-  const known = id(row);
-  if (known == endpoints.NO_ID) return;
-  const endpoint = endpoints.at(known);
+  if (id(row) == endpoints.NO_ID) return;
+  const endpoint = endpoints.at(id(row));
   if (endpoint.scrape == measured.scrape) return;
   endpoint.scrape = measured.scrape;
   endpoint.inFlightAtScrape = endpoints.inFlight(endpoint);

@@ -27,9 +27,11 @@ export const DEGRADED = 1;
 export const UNSTEERED = 2;
 /** 503: nothing to pick from. */
 export const NO_ENDPOINTS = 3;
-/** 400: the body is not a request. */
+/** 400: the body is not a request, or it names what there is not. */
 export const BAD_REQUEST = 4;
-const OUTCOMES = 5;
+/** 429: the profile's filters left nobody. */
+export const SATURATED = 5;
+const OUTCOMES = 6;
 
 const outcomeNames: StaticArray<ArrayBuffer> = [
   utf8("scored"),
@@ -37,6 +39,7 @@ const outcomeNames: StaticArray<ArrayBuffer> = [
   utf8("unsteered"),
   utf8("no_endpoints"),
   utf8("bad_request"),
+  utf8("saturated"),
 ];
 
 /** Metric ids of one pool, and the hash of its name. */
@@ -53,6 +56,7 @@ class PoolStats {
   outcome2: u32;
   outcome3: u32;
   outcome4: u32;
+  outcome5: u32;
   /** What Envoy was last told is in flight, or UNTOLD: a VM that trapped may have left a figure there. */
   toldInFlight: u32;
   /** Counted here and not yet told to Envoy. */
@@ -62,6 +66,7 @@ class PoolStats {
   newOutcome2: u32;
   newOutcome3: u32;
   newOutcome4: u32;
+  newOutcome5: u32;
 }
 
 const UNTOLD: u32 = u32.MAX_VALUE;

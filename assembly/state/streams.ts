@@ -14,36 +14,51 @@ export const REPLIED: u8 = 3;
 
 export const NO_ENDPOINT: u16 = 0xffff;
 
+// Bits of flags
+/** The response shall tell the client its session's token. */
+export const TELLS_SESSION: u8 = 1;
+/** The destination's port is not the endpoint's own: the address that answers says nothing of the endpoint. */
+export const OTHER_PORT: u8 = 2;
+/** Its tokens count until its end, not until the response begins: the output is among them. */
+export const HOLDS_TOKENS: u8 = 8;
+/** Wants to know how it would be picked for, instead of being sent. */
+export const EXPLAINS: u8 = 4;
+
 /**
- * One stream, 32 bytes. The endpoint ids are those of state/endpoints.ts; u16 because there are at
+ * One stream, 64 bytes. The endpoint ids are those of state/endpoints.ts; u16 because there are at
  * most 2 × ENDPOINTS_MAX.
  */
 @unmanaged
 export class Stream {
+  /** FNV-1a of the model's name that is counted in flight on `counted`; 0 = none is. */
+  adapter: u64;
   context: u32;
   /** Index of the plugin configuration it runs under. */
   root: u32;
   phase: u8;
-  /** What the body is, as request/1_headers.ts tells it. */
+  /** API of the body, as request/1_headers.ts tells it. */
   body: u8;
   destinationCount: u8;
-  reserved0: u8;
+  flags: u8;
   /** Endpoint on which this stream is counted as in flight. */
   counted: u16;
-  destination0: u16;
-  destination1: u16;
-  destination2: u16;
+  reserved0: u16;
+  destination0: u64;
+  destination4: u64;
   /** Bytes of the body that have come, while it is inspected. */
   received: u32;
   /** Next slot of the free list. */
   next: u32;
   /** endpoints.topologies when it was picked for: an id taken by another endpoint since is told apart by it. */
   topology: u32;
+  /** Tokens counted in flight on `counted`. */
+  tokens: u32;
+  reserved1: u64;
 }
 
-const STREAM_BYTES: usize = 32;
+const STREAM_BYTES: usize = 64;
 if (offsetof<Stream>() != STREAM_BYTES) ERROR("Stream must fill its slot");
-if (DESTINATIONS_MAX != 3) ERROR("Stream has a field per destination");
+if (DESTINATIONS_MAX != 8) ERROR("Stream has room for 8 destinations of 2 bytes");
 
 const slots: usize = heap.alloc(STREAM_BYTES * STREAMS_MAX);
 

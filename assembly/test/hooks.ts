@@ -12,6 +12,7 @@ export {
   proxy_on_context_create,
   proxy_on_delete,
   proxy_on_memory_allocate,
+  proxy_on_queue_ready,
   proxy_on_request_trailers,
   proxy_on_tick,
 } from "../index";

@@ -1,13 +1,20 @@
 // Test entry: the body scanner alone, so that what it extracts can be compared with an oracle.
 
 import { FETCH_BYTES } from "../../src/wire/limits";
+import * as scratch from "../abi/scratch";
 import * as scanner from "../request/3_scan";
+import * as prompt from "../request/prompt";
 
 const piece: usize = heap.alloc(FETCH_BYTES);
-const scan = scanner.ofSlot(0);
 
-export function reset(): void {
-  scanner.begin(scan);
+/** Where the host puts what it returns. */
+export function proxy_on_memory_allocate(size: usize): usize {
+  scratch.reset();
+  return scratch.take(size);
+}
+
+export function begin(api: u32, extract: bool): void {
+  scanner.begin(api, extract);
 }
 
 /** Where to write the next piece, at most FETCH_BYTES. */
@@ -16,41 +23,65 @@ export function buffer(): usize {
 }
 
 export function feed(length: u32): i32 {
-  return scanner.feed(scan, piece, length);
+  return scanner.feed(piece, length);
+}
+
+export function end(): void {
+  scanner.end();
 }
 
 export function isComplete(): bool {
-  return scanner.isComplete(scan);
+  return scanner.isComplete();
 }
 
 export function top(): i32 {
-  return scan.top;
+  return scanner.top;
 }
 
 export function model(): i32 {
-  return scan.model;
+  return scanner.model;
 }
 
 export function modelPointer(): usize {
-  return scanner.modelText(scan);
+  return scanner.modelText();
 }
 
 export function modelLength(): u32 {
-  return scan.modelLength;
+  return scanner.modelLength;
 }
 
 export function stream(): bool {
-  return scan.stream != 0;
+  return scanner.stream;
 }
 
-export function maxTokens(): i32 {
-  return scan.maxTokens;
+export function maxOutput(): i32 {
+  return scanner.maxOutput;
 }
 
-export function maxCompletionTokens(): i32 {
-  return scan.maxCompletionTokens;
+export function promptCount(): u32 {
+  return prompt.count;
 }
 
-export function promptBytes(): u32 {
-  return scan.promptBytes;
+export function promptPointer(n: u32): usize {
+  return prompt.at(n);
+}
+
+export function promptBytes(n: u32): u32 {
+  return prompt.bytes(n);
+}
+
+export function promptTokens(): u32 {
+  return prompt.tokens;
+}
+
+export function isTruncated(): bool {
+  return prompt.truncated;
+}
+
+export function saltPointer(): usize {
+  return prompt.salt();
+}
+
+export function saltLength(): u32 {
+  return prompt.saltLength;
 }

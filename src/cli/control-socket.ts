@@ -1,6 +1,6 @@
 // Questions to a live Envoy over its control socket; see docs/protocol.md.
 
-import { request } from "node:http";
+import { type OutgoingHttpHeaders, type RequestOptions, request } from "node:http";
 import type { Decoded } from "../control/decode.ts";
 import { decodeReport, type Report } from "../control/report.ts";
 import { PATH_REPORT } from "../wire/names.ts";
@@ -28,9 +28,21 @@ export async function fetchDecoded<T>(
   return decoded.value;
 }
 
-function get(socketPath: string, path: string): Promise<{ readonly status: number; readonly body: Buffer }> {
+export type Answer = { readonly status: number; readonly body: Buffer };
+
+/** A POST. Rejects when nothing answers. */
+export function post(socketPath: string, path: string, headers: OutgoingHttpHeaders, body: Buffer): Promise<Answer> {
+  return call({ socketPath, path, method: "POST", headers: { ...headers, "content-length": body.length } }, body);
+}
+
+function get(socketPath: string, path: string): Promise<Answer> {
+  return call({ socketPath, path });
+}
+
+function call(options: RequestOptions, body?: Buffer): Promise<Answer> {
+  const { socketPath } = options;
   return new Promise((resolve, reject) => {
-    const call = request({ socketPath, path, agent: false, timeout: TIMEOUT_MS }, async (response) => {
+    const call = request({ ...options, agent: false, timeout: TIMEOUT_MS }, async (response) => {
       try {
         resolve({ status: response.statusCode ?? 0, body: Buffer.concat(await response.toArray()) });
       } catch (error) {
@@ -39,6 +51,6 @@ function get(socketPath: string, path: string): Promise<{ readonly status: numbe
     });
     call.on("timeout", () => call.destroy(new Error(`no answer within ${TIMEOUT_MS / 1_000} s`)));
     call.on("error", (error) => reject(new Error(`${socketPath}: ${error.message}`)));
-    call.end();
+    call.end(body);
   });
 }

@@ -2,7 +2,7 @@
 
 import type { FilterConfig } from "../envoy/bootstrap.ts";
 import { BUFFER_BYTES, BUFFER_MARGIN_BYTES } from "../envoy/bootstrap.ts";
-import { INSPECTION_BYTES } from "../wire/limits.ts";
+import { INDEX_MIB_MAX, INSPECTION_BYTES } from "../wire/limits.ts";
 import { choice, type FlagValues, PATH, POOL, SIZE, SWITCH, UsageError, whole } from "./flags.ts";
 import { type Present, present } from "./present.ts";
 
@@ -11,6 +11,11 @@ export const filterFlags = {
   "failure-mode": { kind: choice("FailClose", "FailOpen"), help: "before the first snapshot (default FailClose: 503)" },
   "no-served-header": { kind: SWITCH, help: "responses do not name the endpoint that served them" },
   "inspection-limit": { kind: SIZE, help: "how much of a body is read before the decision (default 512KiB)" },
+  "prefix-index": {
+    kind: whole(1, INDEX_MIB_MAX),
+    help: "memory of a worker's prefix cache index, in MiB (default 64)",
+  },
+  "allow-explain": { kind: SWITCH, help: "answers requests with x-pointsman-explain: 1 by how they would be picked" },
   seed: { kind: whole(0, 2 ** 32 - 1), help: "makes the random breaking of ties repeatable" },
   filter: { kind: PATH, help: "the compiled filter (default build/filter.wasm)" },
   buffer: { kind: SIZE, help: "what a connection may hold during inspection (default 1MiB)" },
@@ -44,6 +49,8 @@ export function envoyShape(command: string, given: FlagValues<typeof filterFlags
       defaultPool: given["default-pool"],
       servedHeader: given["no-served-header"] ? false : undefined,
       inspectionBytes: given["inspection-limit"],
+      prefixIndexMiB: given["prefix-index"],
+      explain: given["allow-explain"] ? true : undefined,
       seed: given.seed,
     }),
   });

@@ -17,6 +17,8 @@ export interface Flag<T> {
   readonly kind: Kind<T>;
   readonly help: string;
   readonly required?: boolean;
+  /** May be given several times: the value is a list, empty without it. */
+  readonly many?: true;
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: a table holds flags of every type
@@ -24,9 +26,11 @@ export type FlagTable = Readonly<Record<string, Flag<any>>>;
 
 export type FlagValues<Table extends FlagTable> = {
   readonly [Name in keyof Table]: Table[Name] extends Flag<infer T>
-    ? Table[Name] extends { readonly required: true }
-      ? T
-      : T | undefined
+    ? Table[Name] extends { readonly many: true }
+      ? readonly T[]
+      : Table[Name] extends { readonly required: true }
+        ? T
+        : T | undefined
     : never;
 };
 
@@ -62,10 +66,14 @@ export function parseFlags<const Table extends FlagTable>(
   });
   if (tokens.some((token) => token.kind === "option" && token.name === "help")) return "help";
   const values: Record<string, unknown> = {};
+  for (const name of names) if (command.flags[name]?.many) values[name] = [];
   const operands: string[] = [];
   for (const token of tokens) {
     if (token.kind === "positional") operands.push(token.value);
-    if (token.kind === "option") values[token.name] = optionValue(command, token);
+    if (token.kind !== "option") continue;
+    const value = optionValue(command, token);
+    if (command.flags[token.name]?.many) (values[token.name] as unknown[]).push(value);
+    else values[token.name] = value;
   }
   for (const name of names) {
     const flag = command.flags[name];
@@ -222,6 +230,30 @@ export const URL_PATH: Kind<string> = {
   placeholder: "PATH",
   expected: "a path that begins with a slash, for example /metrics",
   parse: (text) => (/^\/[\x21\x24-\x7e]*$/.test(text) ? text : undefined),
+};
+
+/** A request header. */
+export const HEADER: Kind<readonly [name: string, value: string]> = {
+  placeholder: "NAME:VALUE",
+  expected: "NAME:VALUE, for example x-session-id:abc",
+  parse: (text) => {
+    const match = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\x20-\x7e\t]*)$/.exec(text);
+    return match === null ? undefined : [match[1]!.toLowerCase(), match[2]!];
+  },
+};
+
+const PLACE_LEVELS = ["host", "rack", "zone", "region"] as const;
+
+/** Where the gateway is, as far as it is known. */
+export const PLACE: Kind<{ readonly [Level in (typeof PLACE_LEVELS)[number]]?: string }> = {
+  placeholder: "PLACE",
+  expected: "levels with their names, for example zone=north-1,region=north (also host, rack)",
+  parse: (text) => {
+    const pairs = text.split(",").map((pair) => /^(\w+)=([^=\s]+)$/.exec(pair));
+    const levels = pairs.map((pair) => PLACE_LEVELS.find((level) => level === pair?.[1]));
+    if (levels.includes(undefined) || new Set(levels).size < levels.length) return undefined;
+    return Object.fromEntries(pairs.map((pair) => [pair![1], pair![2]]));
+  },
 };
 
 /** "namespace/name" of an InferencePool. */

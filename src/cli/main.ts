@@ -19,6 +19,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Runnable<FlagTable>>>> = {
   "envoy-config": async () => untyped((await import("./commands/envoy-config.ts")).command),
   sim: async () => untyped((await import("./commands/sim.ts")).command),
   inspect: async () => untyped((await import("./commands/inspect.ts")).command),
+  explain: async () => untyped((await import("./commands/explain.ts")).command),
   demo: async () => untyped((await import("./commands/demo.ts")).command),
 };
 

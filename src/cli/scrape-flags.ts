@@ -1,8 +1,9 @@
 // The flags that say how metrics pages are asked for, common to `agent` and `up`.
 
-import { ACCESS_DEFAULT, type AccessOptions } from "../control/scrape/access.ts";
+import { ACCESS_DEFAULT, type AccessOptions, accessProblem } from "../control/scrape/access.ts";
 import { AUTHORITIES_EXPECTED, readAuthorities, readToken, TOKEN_EXPECTED } from "../control/scrape/credentials.ts";
 import { choice, type FlagValues, type Kind, SWITCH, URL_PATH, UsageError } from "./flags.ts";
+import { present } from "./present.ts";
 
 /** A file, which has what is expected in it. */
 function fileWith(expected: string, read: (path: string) => unknown): Kind<string> {
@@ -23,30 +24,30 @@ export const scrapeFlags = {
   },
 } as const;
 
-/** The flags as the agent takes them. */
-export function scrapeAccess(command: string, given: FlagValues<typeof scrapeFlags>): AccessOptions {
-  const scheme = given["metrics-scheme"] ?? ACCESS_DEFAULT.scheme;
-  const caFile = given["metrics-ca"];
-  const insecureSkipVerify = given["metrics-insecure-skip-verify"];
-  const path = given["metrics-path"] ?? ACCESS_DEFAULT.path;
-  const tokenFile = given["metrics-token-file"];
-  const aboutTls = caFile !== undefined ? "--metrics-ca" : insecureSkipVerify ? "--metrics-insecure-skip-verify" : "";
-  if (scheme === "http" && aboutTls !== "") {
-    throw new UsageError(`pointsman ${command}: ${aboutTls}: expected with --metrics-scheme https only`);
-  }
-  if (caFile !== undefined && insecureSkipVerify) {
-    const contrary = "--metrics-insecure-skip-verify, which checks nothing";
-    throw new UsageError(`pointsman ${command}: --metrics-ca ${caFile}: expected without ${contrary}`);
-  }
-  return { scheme, path, caFile, insecureSkipVerify, tokenFile };
+/** What the flags say; the rest is for a configuration to say. */
+export function scrapeAccess(
+  command: string,
+  given: FlagValues<typeof scrapeFlags> & { readonly config?: string | undefined },
+): Partial<AccessOptions> {
+  const scheme = given["metrics-scheme"] ?? (given.config === undefined ? ACCESS_DEFAULT.scheme : undefined);
+  const access = present({
+    scheme,
+    path: given["metrics-path"],
+    caFile: given["metrics-ca"],
+    insecureSkipVerify: given["metrics-insecure-skip-verify"],
+    tokenFile: given["metrics-token-file"],
+  });
+  const problem = accessProblem(access);
+  if (problem !== undefined) throw new UsageError(`pointsman ${command}: ${problem}`);
+  return access;
 }
 
 /** The flags again, for the agent that `up` starts. */
-export function scrapeArguments(access: AccessOptions): readonly string[] {
+export function scrapeArguments(access: Partial<AccessOptions>): readonly string[] {
   const { scheme, path, caFile, insecureSkipVerify, tokenFile } = access;
   return [
-    `--metrics-scheme=${scheme}`,
-    `--metrics-path=${path}`,
+    ...(scheme === undefined ? [] : [`--metrics-scheme=${scheme}`]),
+    ...(path === undefined ? [] : [`--metrics-path=${path}`]),
     ...(caFile === undefined ? [] : [`--metrics-ca=${caFile}`]),
     ...(insecureSkipVerify ? ["--metrics-insecure-skip-verify"] : []),
     ...(tokenFile === undefined ? [] : [`--metrics-token-file=${tokenFile}`]),

@@ -6,6 +6,7 @@ import { request } from "node:http";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { Place } from "../control/scheduling/labels.ts";
 import type { AccessOptions } from "../control/scrape/access.ts";
 import { type Address, formatAddress } from "../envoy/address.ts";
 import { type BootstrapOptions, bootstrap, type FilterConfig } from "../envoy/bootstrap.ts";
@@ -30,13 +31,15 @@ export interface UpOptions {
   readonly envoyPath?: string;
   readonly filterPath?: string;
   readonly configPath?: string;
+  /** Where the gateway is. */
+  readonly topology?: Place;
   readonly filter?: FilterConfig;
   readonly bufferBytes?: number;
   readonly retryBufferBytes?: number;
   readonly accessLogPath?: string;
   readonly scrapeIntervalMs?: number;
   /** How the agent asks for metrics. */
-  readonly metrics?: AccessOptions;
+  readonly metrics?: Partial<AccessOptions>;
   readonly logLevel?: LogLevel;
   /** Ends what has been started so far and makes startUp reject, when it aborts before all is up. */
   readonly signal?: AbortSignal;
@@ -273,13 +276,15 @@ class Job {
   }
 
   #agentArgs(): string[] {
-    const { objectsDir, configPath, filter, retryBufferBytes, scrapeIntervalMs, metrics, logLevel } = this.#options;
+    const { objectsDir, configPath, topology, filter, retryBufferBytes, scrapeIntervalMs, metrics, logLevel } =
+      this.#options;
     const flags: Readonly<Record<string, string | undefined>> = {
       objects: objectsDir,
       socket: this.#socketPath,
       agent: formatAddress(this.#agentAddress),
       xds: join(this.#runDir, "xds"),
       config: configPath,
+      topology: topology === undefined ? undefined : placeArgument(topology),
       "default-pool": filter?.defaultPool,
       "retry-buffer": retryBufferBytes === undefined ? undefined : String(retryBufferBytes),
       "scrape-interval": scrapeIntervalMs === undefined ? undefined : `${scrapeIntervalMs}ms`,
@@ -293,6 +298,13 @@ class Job {
     const last = child.tail().at(-1);
     return `${who} ended unexpectedly (${reason})${last === undefined ? "" : `: ${last}`}`;
   }
+}
+
+/** As --topology takes it. */
+function placeArgument(place: Place): string {
+  return Object.entries(place)
+    .map(([level, name]) => `${level}=${name}`)
+    .join(",");
 }
 
 function statusOf(address: Address, path: string): Promise<number | undefined> {

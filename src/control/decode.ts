@@ -2,14 +2,29 @@
 
 import { crc32 } from "node:zlib";
 import {
+  ADAPTER_HASHES_MAX,
   ADDRESS_BYTES_MAX,
+  ATTRIBUTES_MAX,
+  COLUMNS_MAX,
+  ENDPOINT_ID_BYTES_MAX,
   ENDPOINTS_MAX,
   POOL_NAME_BYTES_MAX,
   POOLS_MAX,
   SNAPSHOT_BYTES_MAX,
 } from "../wire/limits.ts";
 import * as w from "../wire/snapshot.ts";
-import { AGE_UNKNOWN, type Metrics, type MetricsRow, type Topology, type TopologyPool } from "./encode.ts";
+import {
+  AGE_UNKNOWN,
+  type Metrics,
+  type MetricsRow,
+  rowBytesOf,
+  type Topology,
+  type TopologyEndpoint,
+  type TopologyPool,
+} from "./encode.ts";
+import { HeapReader } from "./heap.ts";
+import { decodeProgram } from "./scheduling/decode-program.ts";
+import type { Program } from "./scheduling/program.ts";
 
 /** Codes of docs/protocol.md, and `bad_format` for a format that is not read here. */
 export type DecodeCode =
@@ -48,7 +63,7 @@ export function decodeSnapshot(bytes: Buffer): Decoded<SnapshotBlob> {
     const decoded = decodeMetrics(bytes, envelope.format);
     return decoded.ok ? { ok: true, value: { kind: "metrics", metrics: decoded.value, ...envelope } } : decoded;
   }
-  const decoded = decodeTopology(bytes);
+  const decoded = decodeTopology(bytes, envelope.format);
   return decoded.ok ? { ok: true, value: { kind: "topology", topology: decoded.value, ...envelope } } : decoded;
 }
 
@@ -85,38 +100,13 @@ function checkTable(bytes: Buffer, name: string, table: Table, most: number): Re
   return undefined;
 }
 
-/** Reads texts of the heap. The first that cannot be read is kept in `wrong`. */
-class HeapReader {
-  readonly #heap: Buffer;
-  readonly #utf8 = new TextDecoder("utf-8", { fatal: true });
-  wrong: string | undefined;
-
-  constructor(heap: Buffer) {
-    this.#heap = heap;
-  }
-
-  text(what: string, offset: number, length: number, most: number): string {
-    const end = offset + length;
-    if (length > most) this.wrong ??= `${what} has ${length} bytes, expected at most ${most}`;
-    else if (end > this.#heap.length)
-      this.wrong ??= `${what} lies at ${offset}…${end} of a heap of ${this.#heap.length} bytes`;
-    else {
-      try {
-        return this.#utf8.decode(this.#heap.subarray(offset, end));
-      } catch {
-        this.wrong ??= `${what} is not UTF-8`;
-      }
-    }
-    return "";
-  }
-}
-
 const POD_BYTES_MAX = 253;
 
-function decodeTopology(bytes: Buffer): Decoded<Topology> {
+function decodeTopology(bytes: Buffer, format: number): Decoded<Topology> {
   const word = (at: number): number => bytes.readUInt32LE(at);
-  const poolTable = { offset: word(w.H_POOLS_OFFSET), count: word(w.H_POOL_COUNT), rowBytes: w.POOL_BYTES };
-  const rowTable = { offset: word(w.H_ROWS_OFFSET), count: word(w.H_ROW_COUNT), rowBytes: w.ENDPOINT_BYTES };
+  const { pool: poolBytes, endpoint: rowBytes } = rowBytesOf(format);
+  const poolTable = { offset: word(w.H_POOLS_OFFSET), count: word(w.H_POOL_COUNT), rowBytes: poolBytes };
+  const rowTable = { offset: word(w.H_ROWS_OFFSET), count: word(w.H_ROW_COUNT), rowBytes };
   const heapTable = { offset: word(w.H_HEAP_OFFSET), count: word(w.H_HEAP_LENGTH), rowBytes: 1 };
   const wrong =
     checkTable(bytes, "pools", poolTable, POOLS_MAX) ??
@@ -124,66 +114,102 @@ function decodeTopology(bytes: Buffer): Decoded<Topology> {
     checkTable(bytes, "heap bytes", heapTable, SNAPSHOT_BYTES_MAX);
   if (wrong) return wrong;
   const heap = new HeapReader(bytes.subarray(heapTable.offset, heapTable.offset + heapTable.count));
-  const endpoints = Array.from({ length: rowTable.count }, (_, i) => {
-    const at = rowTable.offset + i * w.ENDPOINT_BYTES;
-    return {
-      address: heap.text(
-        `address of endpoint ${i}`,
-        word(at + w.E_ADDRESS_OFFSET),
-        word(at + w.E_ADDRESS_LENGTH),
-        ADDRESS_BYTES_MAX,
-      ),
-      pod: heap.text(`pod of endpoint ${i}`, word(at + w.E_POD_OFFSET), word(at + w.E_POD_LENGTH), POD_BYTES_MAX),
-    };
-  });
+  const endpoints = Array.from({ length: rowTable.count }, (_, i) =>
+    readEndpoint(bytes, rowTable.offset + i * rowBytes, i, format, heap),
+  );
   const pools: TopologyPool[] = [];
   for (let i = 0; i < poolTable.count; ++i) {
-    const at = poolTable.offset + i * w.POOL_BYTES;
-    const name = heap.text(
-      `name of pool ${i}`,
-      word(at + w.P_NAME_OFFSET),
-      word(at + w.P_NAME_LENGTH),
-      POOL_NAME_BYTES_MAX,
-    );
-    const first = word(at + w.P_FIRST_ROW);
-    const end = first + word(at + w.P_ROW_COUNT);
-    if (end > endpoints.length)
-      return fail("bad_table", `pool ${i} has endpoints ${first}…${end} of ${endpoints.length}`);
-    const mode = bytes.readUInt8(at + w.P_FAILURE_MODE);
-    if (mode !== w.FAIL_OPEN && mode !== w.FAIL_CLOSE)
-      return fail("bad_table", `pool ${i} has failure mode ${mode}, expected ${w.FAIL_CLOSE} or ${w.FAIL_OPEN}`);
-    pools.push({
-      name,
-      failureMode: mode === w.FAIL_OPEN ? "FailOpen" : "FailClose",
-      endpoints: endpoints.slice(first, end),
-    });
+    const pool = readPool(bytes, poolTable.offset + i * poolBytes, i, endpoints, heap);
+    if ("ok" in pool) return pool;
+    pools.push(pool);
   }
+  const program = format === w.FORMAT && poolTable.count > 0 ? readProgram(bytes, poolTable, heap) : undefined;
+  if (typeof program === "string") return fail("bad_table", `program: ${program}`);
   if (heap.wrong) return fail("bad_table", heap.wrong);
-  return { ok: true, value: { epoch: Number(bytes.readBigUInt64LE(w.H_EPOCH)), pools } };
+  const epoch = Number(bytes.readBigUInt64LE(w.H_EPOCH));
+  return { ok: true, value: { epoch, pools, ...(program === undefined ? {} : { program }) } };
+}
+
+function readEndpoint(bytes: Buffer, at: number, index: number, format: number, heap: HeapReader): TopologyEndpoint {
+  const text = (what: string, offset: number, length: number, most: number): string =>
+    heap.text(`${what} of endpoint ${index}`, bytes.readUInt32LE(at + offset), bytes.readUInt32LE(at + length), most);
+  const named = {
+    address: text("address", w.E_ADDRESS_OFFSET, w.E_ADDRESS_LENGTH, ADDRESS_BYTES_MAX),
+    pod: text("pod", w.E_POD_OFFSET, w.E_POD_LENGTH, POD_BYTES_MAX),
+  };
+  if (format !== w.FORMAT) return named;
+  return {
+    ...named,
+    id: text("id", w.E_ID_OFFSET, w.E_ID_LENGTH, ENDPOINT_ID_BYTES_MAX),
+    passes: bytes.readBigUInt64LE(at + w.E_PASSES),
+    columns: Array.from({ length: COLUMNS_MAX }, (_, i) => bytes.readBigUInt64LE(at + w.E_COLUMNS + i * 8)),
+  };
+}
+
+function readPool(
+  bytes: Buffer,
+  at: number,
+  index: number,
+  endpoints: readonly TopologyEndpoint[],
+  heap: HeapReader,
+): TopologyPool | ReturnType<typeof fail> {
+  const word = (offset: number): number => bytes.readUInt32LE(at + offset);
+  const name = heap.text(`name of pool ${index}`, word(w.P_NAME_OFFSET), word(w.P_NAME_LENGTH), POOL_NAME_BYTES_MAX);
+  const first = word(w.P_FIRST_ROW);
+  const end = first + word(w.P_ROW_COUNT);
+  if (end > endpoints.length)
+    return fail("bad_table", `pool ${index} has endpoints ${first}…${end} of ${endpoints.length}`);
+  const mode = bytes.readUInt8(at + w.P_FAILURE_MODE);
+  if (mode !== w.FAIL_OPEN && mode !== w.FAIL_CLOSE)
+    return fail("bad_table", `pool ${index} has failure mode ${mode}, expected ${w.FAIL_CLOSE} or ${w.FAIL_OPEN}`);
+  return {
+    name,
+    failureMode: mode === w.FAIL_OPEN ? "FailOpen" : "FailClose",
+    endpoints: endpoints.slice(first, end),
+  };
+}
+
+/** Of the first pool: the agent gives all pools the same. Undefined is the filter's own default. */
+function readProgram(bytes: Buffer, { offset }: Table, heap: HeapReader): Program | string | undefined {
+  const from = bytes.readUInt32LE(offset + w.P_PROGRAM);
+  const end = from + bytes.readUInt32LE(offset + w.P_PROGRAM_BYTES);
+  if (from === 0) return undefined;
+  if (from < w.HEADER_BYTES || from % 8 !== 0 || end > bytes.length)
+    return `lies at ${from}…${end} of ${bytes.length} bytes, expected from a multiple of 8`;
+  return decodeProgram(bytes.subarray(from, end), heap);
 }
 
 function decodeMetrics(bytes: Buffer, format: number): Decoded<Metrics> {
-  const rowBytes = format === w.FORMAT ? w.METRICS_BYTES : w.METRICS_BYTES_1;
-  const table = { offset: bytes.readUInt32LE(w.H_ROWS_OFFSET), count: bytes.readUInt32LE(w.H_ROW_COUNT), rowBytes };
-  const wrong = checkTable(bytes, "rows", table, ENDPOINTS_MAX);
+  const word = (at: number): number => bytes.readUInt32LE(at);
+  const { metrics: rowBytes } = rowBytesOf(format);
+  const table = { offset: word(w.H_ROWS_OFFSET), count: word(w.H_ROW_COUNT), rowBytes };
+  const heapTable = { offset: word(w.H_HEAP_OFFSET), count: Math.ceil(word(w.H_HEAP_LENGTH) / 8), rowBytes: 8 };
+  const wrong =
+    checkTable(bytes, "rows", table, ENDPOINTS_MAX) ?? checkTable(bytes, "adapters", heapTable, ADAPTER_HASHES_MAX);
   if (wrong) return wrong;
+  const hashes = Array.from({ length: heapTable.count }, (_, i) => bytes.readBigUInt64LE(heapTable.offset + i * 8));
   const rows: MetricsRow[] = [];
   for (let i = 0; i < table.count; ++i) {
-    const row = readRow(bytes, table.offset + i * rowBytes, format);
-    if (![row.waiting, row.running, row.kvUsage].every((value) => value === undefined || Number.isFinite(value)))
+    const at = table.offset + i * rowBytes;
+    const values = readValues(bytes, at);
+    if (
+      ![values.waiting, values.running, values.kvUsage].every((value) => value === undefined || Number.isFinite(value))
+    )
       return fail("bad_table", `row ${i} has a value that is not a finite number`);
-    rows.push(row);
+    const more = format === w.FORMAT ? readMore(bytes, at, i, hashes) : {};
+    if (typeof more === "string") return fail("bad_table", more);
+    rows.push({ ...values, ...more });
   }
   const epoch = Number(bytes.readBigUInt64LE(w.H_EPOCH));
   return { ok: true, value: { epoch, sequence: Number(bytes.readBigUInt64LE(w.H_SEQUENCE)), rows } };
 }
 
-function readRow(bytes: Buffer, at: number, format: number): MetricsRow {
+function readValues(bytes: Buffer, at: number): MetricsRow {
   const known = bytes.readUInt32LE(at + w.M_KNOWN);
   const gauge = (offset: number, bit: number): number | undefined =>
     known & bit ? bytes.readFloatLE(at + offset) : undefined;
   const count = (offset: number, bit: number): number | undefined =>
-    format === w.FORMAT && known & bit ? bytes.readUInt32LE(at + offset) : undefined;
+    known & bit ? bytes.readUInt32LE(at + offset) : undefined;
   const ageMs = bytes.readUInt32LE(at + w.M_AGE_MS);
   return {
     waiting: gauge(w.M_WAITING, w.KNOWN_WAITING),
@@ -195,5 +221,28 @@ function readRow(bytes: Buffer, at: number, format: number): MetricsRow {
     ageMs: ageMs === AGE_UNKNOWN ? undefined : ageMs,
     intervalMs: bytes.readUInt32LE(at + w.M_INTERVAL_MS),
     scrape: bytes.readUInt32LE(at + w.M_SCRAPE),
+  };
+}
+
+/** What format 3 added. */
+function readMore(
+  bytes: Buffer,
+  at: number,
+  index: number,
+  hashes: readonly bigint[],
+): Required<Pick<MetricsRow, "adapters" | "baseModel" | "attributes">> | string {
+  const known = bytes.readUInt32LE(at + w.M_KNOWN);
+  const first = bytes.readUInt32LE(at + w.M_ADAPTERS);
+  const middle = first + bytes.readUInt16LE(at + w.M_RUNNING_ADAPTERS);
+  const end = middle + bytes.readUInt16LE(at + w.M_WAITING_ADAPTERS);
+  if (end > hashes.length) return `row ${index} has adapters ${first}…${end} of ${hashes.length}`;
+  const listed = (known & w.KNOWN_ADAPTERS) !== 0;
+  const baseModel = bytes.readBigUInt64LE(at + w.M_BASE_MODEL);
+  return {
+    adapters: listed ? { running: hashes.slice(first, middle), waiting: hashes.slice(middle, end) } : undefined,
+    baseModel: baseModel === 0n ? undefined : baseModel,
+    attributes: Array.from({ length: ATTRIBUTES_MAX }, (_, i) =>
+      known & (w.KNOWN_ATTRIBUTE << i) ? bytes.readFloatLE(at + w.M_ATTRIBUTES + i * 4) : undefined,
+    ),
   };
 }

@@ -3,7 +3,7 @@
 
 import { ENDPOINTS_MAX, POOLS_MAX } from "../wire/limits.ts";
 import type { ConfigObject, Pod, Pool } from "./kinds/object.ts";
-import { ENGINE_NAMES, type EngineName, engineOf } from "./scrape/engines.ts";
+import { ENGINES_DEFAULT, type Engines, engineOf } from "./scrape/engines.ts";
 
 export type Endpoint = {
   /** `ip:port` or `[ip]:port`. Unique within its pool. */
@@ -12,8 +12,12 @@ export type Endpoint = {
   readonly port: number;
   /** Name of the pod, in the namespace of the pool. */
   readonly pod: string;
+  /** What sessions are bound to: `namespace/pod-rank-N`, N being the place of the port in the pool's list. */
+  readonly id: string;
+  /** Of the pod. */
+  readonly labels: Readonly<Record<string, string>>;
   /** Whose metrics it has. */
-  readonly engine: EngineName;
+  readonly engine: string;
 };
 
 export type PoolEndpoints = { readonly pool: Pool; readonly endpoints: readonly Endpoint[] };
@@ -39,33 +43,42 @@ function isMember(pod: Pod, pool: Pool): boolean {
   return Object.entries(pool.matchLabels).every(([name, value]) => pod.labels[name] === value);
 }
 
-function endpointsOf(pool: Pool, pods: readonly Pod[], left: string[], doubts: Set<string>): Endpoint[] {
+function endpointsOf(
+  pool: Pool,
+  pods: readonly Pod[],
+  engines: Engines,
+  left: string[],
+  doubts: Set<string>,
+): Endpoint[] {
   const byAddress = new Map<string, Endpoint>();
   const ports = [...pool.targetPorts].sort((a, b) => a - b);
   for (const pod of pods) {
     if (!isMember(pod, pool)) continue;
     const ip = pod.ip!;
-    const { engine, unknown } = engineOf(pod.labels);
-    if (unknown !== undefined) doubts.add(doubtOf(pod, unknown, engine));
+    const { engine, unknown } = engineOf(pod.labels, engines);
+    if (unknown !== undefined) doubts.add(doubtOf(pod, unknown, engine, engines));
     for (const port of ports) {
       if (pod.activePorts && !pod.activePorts.includes(port)) continue;
       const address = ip.includes(":") ? `[${ip}]:${port}` : `${ip}:${port}`;
       const other = byAddress.get(address);
       if (other)
         left.push(`pods ${other.pod} and ${pod.name} of pool ${poolName(pool)} share ${address}, the first counts`);
-      else byAddress.set(address, { address, ip, port, pod: pod.name, engine });
+      else {
+        const id = `${pod.namespace}/${pod.name}-rank-${pool.targetPorts.indexOf(port)}`;
+        byAddress.set(address, { address, ip, port, pod: pod.name, id, labels: pod.labels, engine });
+      }
     }
   }
   return [...byAddress.values()];
 }
 
-function doubtOf(pod: Pod, unknown: string, engine: EngineName): string {
+function doubtOf(pod: Pod, unknown: string, engine: string, engines: Engines): string {
   const who = `pod ${pod.namespace}/${pod.name}`;
-  return `${who}: label ${unknown}: expected one of ${ENGINE_NAMES.join(", ")}; read as ${engine}`;
+  return `${who}: label ${unknown}: expected one of ${Object.keys(engines.families).join(", ")}; read as ${engine}`;
 }
 
 /** Who belongs where. Over the limits of the wire the first pools and endpoints in order count. */
-export function membership(objects: readonly ConfigObject[]): Membership {
+export function membership(objects: readonly ConfigObject[], engines: Engines = ENGINES_DEFAULT): Membership {
   const left: string[] = [];
   const doubts = new Set<string>();
   const pods = objects.filter((object) => object.kind === "Pod").sort((a, b) => byText(a.name, b.name));
@@ -75,7 +88,7 @@ export function membership(objects: readonly ConfigObject[]): Membership {
   if (all.length > POOLS_MAX) left.push(`${all.length} pools, only the first ${POOLS_MAX} by name count`);
   let room = ENDPOINTS_MAX;
   const pools = all.slice(0, POOLS_MAX).map((pool) => {
-    const found = endpointsOf(pool, pods, left, doubts);
+    const found = endpointsOf(pool, pods, engines, left, doubts);
     if (found.length > room)
       left.push(
         `pool ${poolName(pool)} has ${found.length} endpoints, only ${room} fit in ${ENDPOINTS_MAX} of all pools`,

@@ -1,22 +1,26 @@
 // The agent: watch → scrape → snapshot → encode → push. This file is the wiring.
 //
-//   Folder ─▶ FirstState ─▶ ObjectStore ─▶ membership ─┬─▶ Snapshot ◀─ Fleet (scrapes)      ─▶ status server
-//                                                      └─▶ Rollout ─▶ XdsFiles (bare Envoy)
+//   Folder ─▶ FirstState ─▶ ObjectStore ─┬─▶ Follower ─┬─▶ Snapshot ◀─ Fleet (scrapes)      ─▶ status server
+//   ConfigFile ──────────────────────────┘             └─▶ Rollout ─▶ XdsFiles (bare Envoy)
 //                                                                  └▶ Pusher ⇄ the filter   ─▶ in-flight back to both
 
-import { isDeepStrictEqual } from "node:util";
-import { encodeMetrics, encodeTopology } from "./encode.ts";
-import { membership, type PoolEndpoints } from "./endpoints.ts";
+import { ADAPTER_HASHES_MAX } from "../wire/limits.ts";
+import { Config, ConfigError } from "./config.ts";
+import { encodeMetrics, encodeTopology, rowsBeyond } from "./encode.ts";
+import type { PoolEndpoints } from "./endpoints.ts";
 import { FirstState, stateFound } from "./first-state.ts";
+import { Follower } from "./follow.ts";
 import type { ConfigObject } from "./kinds/object.ts";
 import type { Log } from "./log.ts";
 import { AgentMetrics } from "./metrics.ts";
 import { type Pushed, Pusher } from "./push.ts";
 import { Rollout } from "./rollout.ts";
-import { ACCESS_DEFAULT, Access, type AccessOptions } from "./scrape/access.ts";
+import type { Place } from "./scheduling/labels.ts";
+import type { Scheduling } from "./scheduling/scheduling.ts";
+import type { AccessOptions } from "./scrape/access.ts";
 import { Fleet } from "./scrape/fleet.ts";
 import { Snapshot, topologyOf } from "./snapshot.ts";
-import { Folder } from "./source/folder.ts";
+import { Folder, type Problem } from "./source/folder.ts";
 import { type ListenAddress, startStatus } from "./status.ts";
 import { ObjectStore } from "./store.ts";
 import { RETRY_BUFFER_BYTES, XdsFiles } from "./xds.ts";
@@ -30,8 +34,12 @@ export type AgentOptions = {
   readonly listen: ListenAddress | undefined;
   /** Of an endpoint that has work. */
   readonly scrapeIntervalMs: number;
-  /** How metrics are asked for; by default http, /metrics, no token. */
-  readonly metrics?: AccessOptions | undefined;
+  /** The EndpointPickerConfig; without one the default profile counts. */
+  readonly configFile?: string | undefined;
+  /** Where the gateway is. */
+  readonly place?: Place | undefined;
+  /** How metrics are asked for. Counts before what the configuration says; http and /metrics by default. */
+  readonly metrics?: Partial<AccessOptions> | undefined;
   /** Bare Envoy: where it looks for clusters, members and routes. */
   readonly xdsDir?: string | undefined;
   /** `namespace/name` of the pool that the route leads to. */
@@ -59,7 +67,7 @@ const PUSH_INTERVAL_MS = 50;
  * Starts the agent. When it returns, the objects have been read and the files for Envoy are written, unless objects
  * are wrong while an earlier agent's state is in force: then that stays until they are right.
  * Throws an Error with a sentence for the user when the objects, the address, the xDS directory or a file that
- * `metrics` names cannot be used.
+ * `metrics` names cannot be used, and a ConfigError when the configuration is wrong and nothing is in force.
  */
 export async function startAgent(options: AgentOptions): Promise<Agent> {
   const stops: Stop[] = [];
@@ -74,39 +82,34 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   }
 }
 
+type Parts = { readonly config: Config; folder?: Folder; pusher?: Pusher; first?: FirstState };
+
 async function assemble(options: AgentOptions, stops: Stop[]): Promise<Omit<Agent, "stop">> {
-  const { log, socketPath, scrapeIntervalMs } = options;
+  const { log, place = {} } = options;
+  const config = new Config(options);
+  stops.push(() => config.stop());
+  await expectUsable(config, options);
   const snapshot = new Snapshot();
-  const view = () => snapshot.view(performance.now());
-  const parts: { folder?: Folder; pusher?: Pusher; first?: FirstState } = {};
+  const parts: Parts = { config };
   const push = () => {
     const state = parts.pusher?.state() ?? { sentEpoch: 0, appliedEpoch: 0, notReady: "the agent is starting" };
     return { ...state, notReady: parts.first?.notReady() ?? state.notReady };
   };
-  const metrics = new AgentMetrics({
-    view,
-    push,
-    documents: () => ({ wrong: parts.folder?.problems().length ?? 0, total: parts.folder?.problemsTotal ?? 0 }),
-  });
-
+  const view = () => snapshot.view(performance.now());
+  const metrics = new AgentMetrics({ view, push, documents: () => wrongDocuments(parts) });
   const inForce = () => ({
     pools: view(),
     epochs: { sent: push().sentEpoch || null, applied: push().appliedEpoch || null },
+    config: config.view(),
   });
-  const status =
-    options.listen &&
-    (await startStatus(options.listen, {
-      notReady: () => push().notReady,
-      snapshot: inForce,
-      metrics: async () => ({ contentType: metrics.registry.contentType, text: await metrics.registry.metrics() }),
-    }));
+  const status = await serveStatus(options, { notReady: () => push().notReady, inForce, metrics });
   if (status) stops.push(status.stop);
 
-  const access = new Access(options.metrics ?? ACCESS_DEFAULT, log);
   const xds = options.xdsDir === undefined ? undefined : openXds(options, options.xdsDir);
   const fleet = new Fleet({
-    intervalMs: scrapeIntervalMs,
-    access,
+    intervalMs: options.scrapeIntervalMs,
+    access: config.access,
+    engines: config.scheduling.engines,
     log,
     onReading: (address, reading, intervalMs) => {
       snapshot.record(address, reading, intervalMs, performance.now());
@@ -115,8 +118,54 @@ async function assemble(options: AgentOptions, stops: Stop[]): Promise<Omit<Agen
     onScrape: ({ ok, durationMs, values }) => metrics.scraped(ok, durationMs, values),
   });
   stops.push(() => fleet.stop());
+  const pusher = openPusher(options, { snapshot, fleet, metrics });
+  parts.pusher = pusher;
+  stops.push(() => pusher.stop());
 
-  const pusher = new Pusher({
+  const encoder = new Encoder(snapshot, place, log);
+  const apply = (pools: readonly PoolEndpoints[]) => pusher.setTopology(encoder.pushed(pools, config.scheduling));
+  const rollout = new Rollout({ xds, log, apply });
+  stops.push(() => rollout.stop());
+  const follower = new Follower({ snapshot, fleet, rollout, place, log }, config.scheduling);
+  const store = new ObjectStore((objects) => follower.setObjects(objects));
+  const { folder, first, look } = readObjects(options, config, (objects) => store.replace(objects));
+  stops.push(() => folder.stop());
+  Object.assign(parts, { folder, first });
+  config.onChange = () => {
+    fleet.setMeans(config.access, config.scheduling.engines);
+    follower.setScheduling(config.scheduling);
+    look();
+  };
+  await first.decide();
+  return { address: status?.address, notReady: () => push().notReady, snapshot: inForce };
+}
+
+type Watching = {
+  readonly notReady: () => string | undefined;
+  readonly inForce: () => unknown;
+  readonly metrics: AgentMetrics;
+};
+
+async function serveStatus({ listen }: AgentOptions, { notReady, inForce, metrics }: Watching) {
+  if (!listen) return undefined;
+  const { registry } = metrics;
+  return startStatus(listen, {
+    notReady,
+    snapshot: inForce,
+    metrics: async () => ({ contentType: registry.contentType, text: await registry.metrics() }),
+  });
+}
+
+function wrongDocuments({ folder, config }: Parts): { readonly wrong: number; readonly total: number } {
+  const wrong = (folder?.problems().length ?? 0) + config.errors.length;
+  return { wrong, total: (folder?.problemsTotal ?? 0) + config.errorsTotal };
+}
+
+type Fed = { readonly snapshot: Snapshot; readonly fleet: Fleet; readonly metrics: AgentMetrics };
+
+function openPusher(options: AgentOptions, { snapshot, fleet, metrics }: Fed): Pusher {
+  const { socketPath, scrapeIntervalMs, log } = options;
+  return new Pusher({
     socketPath,
     // Slow scraping is no reason to hold back what has been scraped.
     intervalMs: Math.min(scrapeIntervalMs, PUSH_INTERVAL_MS),
@@ -124,65 +173,69 @@ async function assemble(options: AgentOptions, stops: Stop[]): Promise<Omit<Agen
     busy: () => fleet.busy(),
     onReport: (report) => {
       snapshot.setReport(report);
+      metrics.reported(report);
       fleet.setInFlight((address) => snapshot.inFlight(address));
     },
     onPush: (blob, refusal) => metrics.pushed(blob, refusal),
   });
-  parts.pusher = pusher;
-  stops.push(() => pusher.stop());
-
-  const rollout = new Rollout({ xds, log, apply: (pools) => pusher.setTopology(pushedOf(pools, snapshot)) });
-  stops.push(() => rollout.stop());
-  const store = new ObjectStore(follow({ snapshot, fleet, rollout, log }));
-  const { folder, first } = readObjects(options, (objects) => store.replace(objects));
-  stops.push(() => folder.stop());
-  Object.assign(parts, { folder, first });
-  await first.decide();
-
-  return { address: status?.address, notReady: () => push().notReady, snapshot: inForce };
 }
 
 /** Reads the objects and goes on watching them; what was read first is in force when it is decided on. */
-function readObjects(options: AgentOptions, apply: (objects: readonly ConfigObject[]) => void) {
+function readObjects(options: AgentOptions, config: Config, apply: (objects: readonly ConfigObject[]) => void) {
   const { objectsDir: dir, socketPath, xdsDir, log } = options;
   const first = new FirstState({ log, found: () => stateFound({ xdsDir, socketPath }), apply });
-  const folder = new Folder({ dir, log, onObjects: (objects, problems) => first.take(objects, problems) });
-  return { folder, first };
+  let latest: { readonly objects: readonly ConfigObject[]; readonly problems: readonly Problem[] };
+  const look = (): void => first.take(latest.objects, [...latest.problems, ...config.problems()]);
+  const onObjects = (objects: readonly ConfigObject[], problems: readonly Problem[]): void => {
+    latest = { objects, problems };
+    look();
+  };
+  const folder = new Folder({ dir, log, onObjects });
+  return { folder, first, look };
 }
 
-type Followers = {
-  readonly snapshot: Snapshot;
-  readonly fleet: Fleet;
-  readonly rollout: Rollout;
-  readonly log: Log;
-};
-
-/** Makes what is to happen when the objects have changed. */
-function follow({ snapshot, fleet, rollout, log }: Followers): (objects: readonly ConfigObject[]) => void {
-  let last: readonly PoolEndpoints[] | undefined;
-  let told = new Set<string>();
-  return (objects) => {
-    const { pools, left, doubts } = membership(objects);
-    for (const sentence of left) if (!told.has(sentence)) log("error", sentence);
-    for (const sentence of doubts) if (!told.has(sentence)) log("warn", sentence);
-    told = new Set([...left, ...doubts]);
-    if (isDeepStrictEqual(pools, last)) return;
-    last = pools;
-    log("info", "membership changed", {
-      pools: pools.map(({ pool, endpoints }) => `${pool.namespace}/${pool.name}: ${endpoints.length} endpoints`),
-    });
-    snapshot.setPools(pools);
-    fleet.setTargets(snapshot.targets());
-    rollout.start(pools);
-  };
+/** A configuration that is wrong holds back everything, as wrong objects do; with nothing in force it is an error. */
+async function expectUsable(config: Config, { xdsDir, socketPath }: AgentOptions): Promise<void> {
+  if (config.errors.length === 0 || (await stateFound({ xdsDir, socketPath })) !== undefined) return;
+  throw new ConfigError(config.errors.join("\n"));
 }
 
-function pushedOf(pools: readonly PoolEndpoints[], snapshot: Snapshot): Pushed {
-  const addresses = pools.flatMap(({ endpoints }) => endpoints.map((endpoint) => endpoint.address));
-  return {
-    topology: (epoch) => encodeTopology(topologyOf(pools, epoch)),
-    metrics: (epoch, sequence) => encodeMetrics({ epoch, sequence, rows: snapshot.rows(addresses, performance.now()) }),
-  };
+/** Encodes pools and what is known of their endpoints, all by one scheduling. */
+class Encoder {
+  readonly #snapshot: Snapshot;
+  readonly #place: Place;
+  readonly #log: Log;
+  #beyond = 0;
+
+  constructor(snapshot: Snapshot, place: Place, log: Log) {
+    this.#snapshot = snapshot;
+    this.#place = place;
+    this.#log = log;
+  }
+
+  pushed(pools: readonly PoolEndpoints[], scheduling: Scheduling): Pushed {
+    const addresses = pools.flatMap(({ endpoints }) => endpoints.map((endpoint) => endpoint.address));
+    return {
+      topology: (epoch) => encodeTopology(topologyOf(pools, scheduling, this.#place, epoch)),
+      metrics: (epoch, sequence) => {
+        const rows = this.#snapshot.rows(addresses, scheduling.attributes, performance.now());
+        this.#tellBeyond(rowsBeyond(rows));
+        return encodeMetrics({ epoch, sequence, rows });
+      },
+    };
+  }
+
+  #tellBeyond(beyond: number): void {
+    if (beyond > 0 && this.#beyond === 0)
+      this.#log(
+        "warn",
+        `endpoints list more than ${ADAPTER_HASHES_MAX} adapters together: the lists of some are left out`,
+        {
+          endpoints: beyond,
+        },
+      );
+    this.#beyond = beyond;
+  }
 }
 
 function openXds(options: AgentOptions, dir: string): XdsFiles {

@@ -1,8 +1,11 @@
 // The agent's own Prometheus metrics, and the gauges per endpoint that Envoy's statistics do not carry.
 
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import { fnv1a } from "./hash.ts";
 import type { PushState } from "./push.ts";
+import type { Report } from "./report.ts";
 import type { EndpointView, PoolView } from "./snapshot.ts";
+import { type Counted, WorkerTotals } from "./worker-totals.ts";
 
 /** What is looked up only when somebody reads the metrics. */
 export type MetricsSource = {
@@ -23,6 +26,37 @@ const ENDPOINT_GAUGES: readonly (readonly [
   ["metrics_age_seconds", "Time since the last successful scrape", (view) => seconds(view.metricsAgeMs)],
 ];
 
+/** What the workers counted. The names are the reference's where it has them. */
+const WORKER_COUNTERS: readonly (readonly [name: string, help: string, counted: Counted, scale: number])[] = [
+  ["prefix_indexer_blocks", "Blocks of the prompts that were picked for", "blocks", 1],
+  ["prefix_indexer_hit_blocks", "… of which the endpoint picked was believed to hold so many", "cachedBlocks", 1],
+  ["prompts_truncated", "Prompts of which only a part was read", "truncated", 1],
+  ["worker_hashes_told", "Hashes of blocks that workers told each other", "told", 1],
+  ["worker_hashes_learned", "Hashes of blocks that workers learned from each other", "learned", 1],
+  ["worker_hashes_lost", "Hashes of blocks that were lost on the way", "unlearned", 1],
+  ["worker_messages", "Messages that workers took from each other", "messages", 1],
+  ["worker_message_seconds", "Their time on the way, added up", "deliveryMs", 1e-3],
+];
+
+/** What one worker knows at present: each has an index of its own, of the same things. */
+const WORKER_GAUGES: readonly (readonly [name: string, help: string, value: (report: Report) => number])[] = [
+  [
+    "prefix_indexer_size",
+    "Pairs of a block and an endpoint that hold it, in the largest index of a worker",
+    (report) => Math.max(0, ...report.workers.map((worker) => worker.indexPairs)),
+  ],
+  [
+    "prefix_indexer_bytes",
+    "Memory of the largest index of a worker",
+    (report) => Math.max(0, ...report.workers.map((worker) => worker.indexBytes)),
+  ],
+  [
+    "worker_message_slowest_seconds",
+    "The longest time that a message between two workers was on its way",
+    (report) => Math.max(0, ...report.workers.map((worker) => worker.slowestMs)) / 1000,
+  ],
+];
+
 function seconds(ms: number | null): number | null {
   return ms === null ? null : ms / 1000;
 }
@@ -35,6 +69,9 @@ export class AgentMetrics {
   readonly #valueErrors: Counter;
   readonly #pushes: Counter;
   readonly #refused: Counter;
+  readonly #totals = new WorkerTotals();
+  /** The last report; undefined while the proxy does not answer. */
+  #report: Report | undefined;
 
   constructor(source: MetricsSource) {
     const registers = [this.registry];
@@ -71,6 +108,15 @@ export class AgentMetrics {
     });
     registerState(this.registry, source);
     registerEndpoints(this.registry, source);
+    const report = (): Report | undefined => this.#report;
+    registerTokens(this.registry, source, report);
+    registerWorkers(this.registry, report, this.#totals);
+  }
+
+  /** What the workers know; undefined when the proxy is lost. */
+  reported(report: Report | undefined): void {
+    this.#report = report;
+    if (report !== undefined) this.#totals.add(report);
   }
 
   scraped(ok: boolean, durationMs: number, valueErrors: number): void {
@@ -140,6 +186,51 @@ function registerEndpoints(registry: Registry, source: MetricsSource): void {
             const number = value(view);
             if (number !== null) this.labels(`${pool.namespace}/${pool.name}`, view.address, view.pod).set(number);
           }
+      },
+    });
+  }
+}
+
+function registerTokens(registry: Registry, source: MetricsSource, report: () => Report | undefined): void {
+  new Gauge({
+    name: "pointsman_endpoint_inflight_tokens",
+    help: "Prompt tokens that the proxy has in flight and the endpoint has still to compute",
+    labelNames: ["pool", "endpoint", "pod"],
+    registers: [registry],
+    collect() {
+      this.reset();
+      const entries = report()?.workers.flatMap((worker) => worker.entries);
+      if (entries === undefined) return;
+      const tokens = new Map<bigint, number>();
+      for (const entry of entries) tokens.set(entry.hash, (tokens.get(entry.hash) ?? 0) + entry.tokens);
+      for (const pool of source.view())
+        for (const { address, pod } of pool.endpoints)
+          this.labels(`${pool.namespace}/${pool.name}`, address, pod).set(tokens.get(fnv1a(address)) ?? 0);
+    },
+  });
+}
+
+function registerWorkers(registry: Registry, report: () => Report | undefined, totals: WorkerTotals): void {
+  const registers = [registry];
+  for (const [name, help, counted, scale] of WORKER_COUNTERS) {
+    new Counter({
+      name: `pointsman_${name}_total`,
+      help,
+      registers,
+      collect() {
+        this.reset();
+        this.inc(totals.of(counted) * scale);
+      },
+    });
+  }
+  for (const [name, help, value] of WORKER_GAUGES) {
+    new Gauge({
+      name: `pointsman_${name}`,
+      help,
+      registers,
+      collect() {
+        const last = report();
+        this.set(last === undefined ? 0 : value(last));
       },
     });
   }

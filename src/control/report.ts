@@ -14,14 +14,45 @@ export type WorkerColumn = {
   readonly requests: number;
   readonly picks: number;
   readonly unread: number;
-  readonly entries: readonly {
-    /** addressHash of the endpoint. */
-    readonly hash: bigint;
-    readonly row: number;
-    readonly inFlight: number;
-    readonly failures: number;
-    readonly failedNs: bigint;
-  }[];
+  /** Blocks of the prompts it picked for, and those of them that the endpoint picked was believed to hold. */
+  readonly blocks: number;
+  readonly cachedBlocks: number;
+  /** (hash, endpoint) pairs in its prefix index, and what the index takes of memory. */
+  readonly indexPairs: number;
+  readonly indexBytes: number;
+  /** Prompts of which only a part was read. */
+  readonly truncated: number;
+  /** Hashes told to other workers, heard from them, and lost on the way. */
+  readonly told: number;
+  readonly learned: number;
+  readonly unlearned: number;
+  /** Messages of other workers, their times on the way added up, and the longest. */
+  readonly messages: number;
+  readonly deliveryMs: number;
+  readonly slowestMs: number;
+  readonly entries: readonly WorkerEntry[];
+  readonly adapters: readonly WorkerAdapter[];
+};
+
+/** What a worker has to tell of an endpoint. */
+export type WorkerEntry = {
+  /** FNV-1a of the endpoint's address. */
+  readonly hash: bigint;
+  readonly row: number;
+  readonly inFlight: number;
+  /** Prompt tokens of those requests that the endpoint has still to compute. */
+  readonly tokens: number;
+  readonly failures: number;
+  readonly failedNs: bigint;
+};
+
+/** Its requests for one model name on one endpoint. */
+export type WorkerAdapter = {
+  readonly hash: bigint;
+  readonly row: number;
+  readonly inFlight: number;
+  /** FNV-1a of the model's name. */
+  readonly adapterHash: bigint;
 };
 
 export type Report = {
@@ -44,38 +75,72 @@ export function decodeReport(bytes: Buffer): Decoded<Report> {
   const workers: WorkerColumn[] = [];
   let at = r.REPORT_BYTES;
   for (let i = 0; i < workerCount; ++i) {
-    const room = bytes.length - at - r.COLUMN_BYTES;
-    const entryCount = room < 0 ? 0 : bytes.readUInt32LE(at + r.C_ENTRY_COUNT);
-    if (room < entryCount * r.ENTRY_BYTES)
-      return fail("bad_table", `column ${i} with ${entryCount} entries does not fit in ${bytes.length} bytes`);
-    workers.push(readColumn(bytes, at, entryCount));
-    at += r.COLUMN_BYTES + entryCount * r.ENTRY_BYTES;
+    const length = columnLength(bytes.subarray(at));
+    if (length === undefined) return fail("bad_table", `column ${i} does not fit in ${bytes.length} bytes`);
+    workers.push(readColumn(bytes.subarray(at, at + length)));
+    at += length;
   }
   const topologyEpoch = Number(bytes.readBigUInt64LE(r.R_TOPOLOGY_EPOCH));
   const metricsSequence = Number(bytes.readBigUInt64LE(r.R_METRICS_SEQUENCE));
   return { ok: true, value: { nowNs: bytes.readBigUInt64LE(r.R_NOW_NS), topologyEpoch, metricsSequence, workers } };
 }
 
-function readColumn(bytes: Buffer, at: number, entryCount: number): WorkerColumn {
-  const long = (offset: number): bigint => bytes.readBigUInt64LE(at + offset);
+/** Bytes of the column that `bytes` start with; undefined when they end before it does. */
+function columnLength(bytes: Buffer): number | undefined {
+  if (bytes.length < r.COLUMN_BYTES) return undefined;
+  const entries = bytes.readUInt32LE(r.C_ENTRY_COUNT) * r.ENTRY_BYTES;
+  const length = r.COLUMN_BYTES + entries + bytes.readUInt32LE(r.C_ADAPTER_COUNT) * r.ADAPTER_ENTRY_BYTES;
+  return length <= bytes.length ? length : undefined;
+}
+
+function readColumn(bytes: Buffer): WorkerColumn {
+  const u32 = (at: number): number => bytes.readUInt32LE(at);
+  const u64 = (at: number): number => Number(bytes.readBigUInt64LE(at));
+  const entryCount = u32(r.C_ENTRY_COUNT);
+  const adaptersAt = r.COLUMN_BYTES + entryCount * r.ENTRY_BYTES;
   return {
-    slot: bytes.readUInt32LE(at + r.C_SLOT),
-    generation: long(r.C_GENERATION),
-    heartbeatNs: long(r.C_HEARTBEAT_NS),
-    topologyEpoch: Number(long(r.C_TOPOLOGY_EPOCH)),
-    metricsSequence: Number(long(r.C_METRICS_SEQUENCE)),
-    requests: Number(long(r.C_REQUESTS)),
-    picks: Number(long(r.C_PICKS)),
-    unread: bytes.readUInt32LE(at + r.C_UNREAD),
-    entries: Array.from({ length: entryCount }, (_, i) => {
-      const entryAt = at + r.COLUMN_BYTES + i * r.ENTRY_BYTES;
-      return {
-        hash: bytes.readBigUInt64LE(entryAt + r.N_ADDRESS_HASH),
-        row: bytes.readUInt32LE(entryAt + r.N_ROW),
-        inFlight: bytes.readUInt32LE(entryAt + r.N_IN_FLIGHT),
-        failures: bytes.readUInt32LE(entryAt + r.N_FAILURES),
-        failedNs: bytes.readBigUInt64LE(entryAt + r.N_FAILED_NS),
-      };
-    }),
+    slot: u32(r.C_SLOT),
+    generation: bytes.readBigUInt64LE(r.C_GENERATION),
+    heartbeatNs: bytes.readBigUInt64LE(r.C_HEARTBEAT_NS),
+    topologyEpoch: u64(r.C_TOPOLOGY_EPOCH),
+    metricsSequence: u64(r.C_METRICS_SEQUENCE),
+    requests: u64(r.C_REQUESTS),
+    picks: u64(r.C_PICKS),
+    unread: u32(r.C_UNREAD),
+    blocks: u64(r.C_BLOCKS),
+    cachedBlocks: u64(r.C_CACHED_BLOCKS),
+    indexPairs: u32(r.C_INDEX_PAIRS),
+    indexBytes: u32(r.C_INDEX_KIB) * 1024,
+    truncated: u32(r.C_TRUNCATED),
+    told: u64(r.C_TOLD),
+    learned: u64(r.C_LEARNED),
+    unlearned: u32(r.C_UNLEARNED),
+    messages: u32(r.C_MESSAGES),
+    deliveryMs: u64(r.C_DELIVERY_NS) / 1e6,
+    slowestMs: u32(r.C_SLOWEST_US) / 1e3,
+    entries: Array.from({ length: entryCount }, (_, i) => readEntry(bytes, r.COLUMN_BYTES + i * r.ENTRY_BYTES)),
+    adapters: Array.from({ length: u32(r.C_ADAPTER_COUNT) }, (_, i) =>
+      readAdapter(bytes, adaptersAt + i * r.ADAPTER_ENTRY_BYTES),
+    ),
+  };
+}
+
+function readEntry(bytes: Buffer, at: number): WorkerEntry {
+  return {
+    hash: bytes.readBigUInt64LE(at + r.N_ADDRESS_HASH),
+    row: bytes.readUInt32LE(at + r.N_ROW),
+    inFlight: bytes.readUInt32LE(at + r.N_IN_FLIGHT),
+    tokens: bytes.readUInt32LE(at + r.N_TOKENS),
+    failures: bytes.readUInt32LE(at + r.N_FAILURES),
+    failedNs: bytes.readBigUInt64LE(at + r.N_FAILED_NS),
+  };
+}
+
+function readAdapter(bytes: Buffer, at: number): WorkerAdapter {
+  return {
+    hash: bytes.readBigUInt64LE(at + r.A_ADDRESS_HASH),
+    row: bytes.readUInt32LE(at + r.A_ROW),
+    inFlight: bytes.readUInt32LE(at + r.A_IN_FLIGHT),
+    adapterHash: bytes.readBigUInt64LE(at + r.A_ADAPTER_HASH),
   };
 }

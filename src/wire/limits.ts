@@ -2,7 +2,7 @@
 
 // Topology
 
-/** Endpoints over all pools: a blob of 4096 rows is 128 KiB + text, read in one shared-data copy. */
+/** Endpoints over all pools: a blob of 4096 rows is 512 KiB + text, read in one shared-data copy. */
 export const ENDPOINTS_MAX: u32 = 4096;
 export const POOLS_MAX: u32 = 64;
 /** As the InferencePool CRD allows. */
@@ -11,8 +11,26 @@ export const TARGET_PORTS_MAX: u32 = 8;
 export const ADDRESS_BYTES_MAX: u32 = 64;
 /** A namespace (63), a slash and a name (253). */
 export const POOL_NAME_BYTES_MAX: u32 = 320;
-/** Largest blob that ingest takes and a filter reads: 4096 rows with the longest pod names are 1.4 MB. */
-export const SNAPSHOT_BYTES_MAX: u32 = 2_097_152;
+/** A namespace (63), a slash, a pod's name (253) and "-rank-7". */
+export const ENDPOINT_ID_BYTES_MAX: u32 = 324;
+/** Largest blob that ingest takes and a filter reads: 4096 rows with the longest names of pods are 2.9 MB. */
+export const SNAPSHOT_BYTES_MAX: u32 = 3_145_728;
+
+// The program (an EndpointPickerConfig as numbers)
+
+export const PROFILES_MAX: u32 = 16;
+/** Filters and scorers over all profiles. */
+export const STEPS_MAX: u32 = 128;
+export const HEADER_NAMES_MAX: u32 = 16;
+/** As HTTP/2 stacks commonly allow for one field. */
+export const HEADER_NAME_BYTES_MAX: u32 = 256;
+/** Label filters: bits of one u64 per endpoint. */
+export const LABEL_FILTERS_MAX: u32 = 64;
+/** What steps know of labels, and custom metrics: fields of fixed rows. */
+export const COLUMNS_MAX: u32 = 8;
+export const ATTRIBUTES_MAX: u32 = 8;
+/** Hashes of adapter names in one metrics blob: 512 KiB. vLLM's max_loras is rarely above 16 per server. */
+export const ADAPTER_HASHES_MAX: u32 = 65_536;
 
 // Request bodies
 
@@ -30,6 +48,10 @@ export const FETCH_BYTES: u32 = 65_536;
 export const JSON_DEPTH_MAX: u32 = 512;
 /** Text of a top-level member name that is told apart: the longest known name and one. */
 export const JSON_KEY_BYTES_MAX: u32 = 32;
+/** Strings of one batch of completions that are hashed for the prefix cache; of the others the size counts. */
+export const PROMPTS_MAX: u32 = 1024;
+/** Of cache_salt: a longer one counts by its beginning. */
+export const SALT_BYTES_MAX: u32 = 256;
 /** As the InferenceModel CRD allows. A longer model name passes but is known by no object. */
 export const MODEL_BYTES_MAX: u32 = 256;
 
@@ -55,7 +77,31 @@ export const CATCH_UP_MS: u32 = 10;
 /** A worker silent for three heartbeats is gone: its in-flight counts no longer count. */
 export const WORKER_LOST_MS: u32 = 750;
 
+// Prefix cache
+
+/** A block of the approximate prefix cache has at least so many tokens, as in the reference. */
+export const BLOCK_TOKENS_MIN: u32 = 64;
+/** Block sizes told apart in one pool: each costs a hash chain per request. */
+export const BLOCK_SIZES_MAX: u32 = 4;
+/** Blocks of one request over all its prompts: INSPECTION_BYTES in the smallest blocks, and a tail each. */
+export const BLOCKS_MAX: u32 = 4096;
+/** What the index may take in each worker, in MiB, unless the plugin configuration says otherwise. */
+export const INDEX_MIB_DEFAULT: u32 = 64;
+export const INDEX_MIB_MAX: u32 = 1024;
+
+// Answers
+
+/** An explained pick: 1000 endpoints and six scorers are about 800 KB. A longer one is refused with a sentence. */
+export const EXPLANATION_BYTES_MAX: u32 = 1_048_576;
+
+// What else is remembered
+
+/** Pairs of endpoint and adapter with requests in flight, per worker and over all. */
+export const ADAPTERS_IN_FLIGHT_MAX: u32 = 8192;
+/** Bindings of session ids to endpoints: 2 MiB a worker. The oldest fall out. */
+export const SESSIONS_MAX: u32 = 65_536;
+
 // The list an answer may fall back on
 
 /** Entries of x-gateway-destination-endpoint: the first is served, the others are for retries. */
-export const DESTINATIONS_MAX: u32 = 3;
+export const DESTINATIONS_MAX: u32 = 8;

@@ -18,27 +18,41 @@ export const HEADER_TIMEOUT_MS = "x-envoy-upstream-rq-timeout-ms";
 export const HEADER_TRY_TIMEOUT_MS = "x-envoy-upstream-rq-per-try-timeout-ms";
 export const HEADER_HEDGE = "x-envoy-hedge-on-per-try-timeout";
 
+// Request headers that clients may set
+/** "1" or "true": the answer shows how the request would be picked, where the configuration allows it. */
+export const HEADER_EXPLAIN = "x-pointsman-explain";
+// … what a video in the prompt is like: seconds, "WIDTHxHEIGHT"
+export const HEADER_VIDEO_SECONDS = "x-llm-d-video-duration-seconds";
+export const HEADER_VIDEO_RESOLUTION = "x-llm-d-video-resolution";
+
 // Response headers
 export const HEADER_SERVED = "x-gateway-destination-endpoint-served";
 export const HEADER_DROPPED_REASON = "x-llm-d-request-dropped-reason";
 
 // Reasons in HEADER_DROPPED_REASON
 export const REASON_NO_ENDPOINTS = "rejected-no-endpoints";
+export const REASON_SATURATED = "rejected-saturated";
 
 // The control channel: HTTP/1.1 on the Unix socket, see docs/protocol.md
 export const PATH_TOPOLOGY = "/v1/topology";
 export const PATH_METRICS = "/v1/metrics";
 export const PATH_REPORT = "/v1/report";
+/** Followed by the path of a request: how that request would be picked for. */
+export const PATH_EXPLAIN = "/v1/explain";
 
 // Keys of the data that all VMs of one vm_id share
 export const KEY_TOPOLOGY = "topology";
 export const KEY_METRICS = "metrics";
 /** 16 bytes: topology epoch u64, metrics sequence u64. */
 export const KEY_VERSION = "version";
+// What the workers of one layout share. Another layout gets other names: while a rollout drains the
+// filter before it, neither may read the other's bytes or think its slots free.
 /** WORKERS_MAX times { generation u64, takenNs u64 }. Who holds which slot; see share/lease. */
-export const KEY_LEASES = "leases";
+export const KEY_LEASES = "leases/2";
 /** Followed by the slot's number: what that worker knows, see report.ts. */
-export const KEY_COLUMN = "column/";
+export const KEY_COLUMN = "column/2/";
+/** Queues: followed by the slot's number, what the others tell that worker, see broadcast.ts. */
+export const KEY_QUEUE = "queue/2/";
 
 // Envoy: names that the bootstrap, the agent and the filter agree on
 export const VM_ID = "pointsman";

@@ -1,9 +1,17 @@
-// How endpoints are scored: ids, weights and thresholds of the default profile.
+// How endpoints are scored: weights and thresholds of the default profile.
 
-/** Weights of the default profile. queue and kv as in the reference, in-flight is ours. */
+/** Weights of the default profile. prefix, queue and kv as in the reference, in-flight is ours. */
+export const WEIGHT_PREFIX = 3;
 export const WEIGHT_QUEUE = 2;
 export const WEIGHT_KV_USAGE = 2;
 export const WEIGHT_IN_FLIGHT = 2;
+
+/** How many endpoints the default profile's picker names: one to serve and two for retries. */
+export const DESTINATIONS_DEFAULT: u32 = 3;
+
+/** The reference's defaults of the prefix cache: blocks per endpoint, tokens of a prompt to match. */
+export const PREFIX_CAPACITY: u32 = 31_250;
+export const PREFIX_TOKENS_MAX: u32 = 131_072;
 
 /** Below this many requests on the busiest endpoint, in-flight is judged against it. */
 export const IN_FLIGHT_FLOOR: u32 = 8;

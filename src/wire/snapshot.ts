@@ -4,7 +4,8 @@
 // All integers little-endian. A blob is a HEADER, fixed-width rows, then a heap of UTF-8 text that
 // rows point into with (offset from the heap's start, length). Two kinds of blob:
 //
-//   topology  pools and endpoints: changes when a pod comes, goes or changes readiness
+//   topology  pools, endpoints and the program that schedules: changes when a pod comes, goes or
+//             changes readiness or labels, or when the EndpointPickerConfig changes
 //   metrics   one row per endpoint of that topology, in its order: changes with every scrape
 //
 // A change of layout makes a new FORMAT. Filters read FORMAT and FORMAT - 1, because the ingest
@@ -12,9 +13,12 @@
 // row; a filter widens the rows of the older format with zeros when it loads them.
 
 export const MAGIC: u32 = 0x4e4d5350; // "PSMN"
-/** 1: metrics rows of 32 bytes, without cache and adapter sizes. 2: rows of 64 bytes. */
-export const FORMAT: u32 = 2;
-export const FORMAT_OLDEST: u32 = 1;
+/**
+ * 2: pool rows of 32 bytes without a program, endpoint rows of 32 without labels, metrics rows of 64.
+ * 3: as below.
+ */
+export const FORMAT: u32 = 3;
+export const FORMAT_OLDEST: u32 = 2;
 
 export const KIND_TOPOLOGY: u32 = 1;
 export const KIND_METRICS: u32 = 2;
@@ -52,53 +56,79 @@ export const H_HEAP_LENGTH: u32 = 52;
 export const H_POOLS_OFFSET: u32 = 56;
 export const H_ROWS_OFFSET: u32 = 60;
 
-// Pool row, 32 bytes. A pool's endpoints are the rows firstRow … firstRow + rowCount - 1.
+// Pool row, 64 bytes (format 2: the first 32). A pool's endpoints are the rows firstRow … firstRow +
+// rowCount - 1.
 // ┌──────────────┬──────────────┬──────────────┬──────────────┐
 // │ nameOffset   │ nameLength   │ firstRow     │ rowCount     │ 0    name is "namespace/name"
 // │ u32          │ u32          │ u32          │ u32          │
-// ├──────────────┼──────────────┴──────────────┴──────────────┤
-// │ failureMode  │ reserved                                   │ 16
-// │ u8           │                                            │
-// └──────────────┴────────────────────────────────────────────┘
-export const POOL_BYTES: u32 = 32;
+// ├──────────────┼──────────────┼──────────────┼──────────────┤
+// │ failureMode  │ program   u32│ programBytes │ reserved     │ 16   program.ts, from the start of the
+// │ u8           │ 0 = default  │ u32          │              │      blob, 8-byte aligned
+// ├──────────────┴──────────────┴──────────────┴──────────────┤
+// │ reserved                                                  │ 32
+// └───────────────────────────────────────────────────────────┘
+export const POOL_BYTES: u32 = 64;
+export const POOL_BYTES_2: u32 = 32;
 export const P_NAME_OFFSET: u32 = 0;
 export const P_NAME_LENGTH: u32 = 4;
 export const P_FIRST_ROW: u32 = 8;
 export const P_ROW_COUNT: u32 = 12;
 export const P_FAILURE_MODE: u32 = 16;
+export const P_PROGRAM: u32 = 20;
+export const P_PROGRAM_BYTES: u32 = 24;
 
 /** A pool without an endpoint that can be picked answers 503. */
 export const FAIL_CLOSE: u32 = 0;
 /** … goes on unsteered: the cluster's own load balancing picks. */
 export const FAIL_OPEN: u32 = 1;
 
-// Endpoint row (topology), 32 bytes
+// Endpoint row (topology), 128 bytes (format 2: the first 32)
 // ┌──────────────┬──────────────┬──────────────┬──────────────┐
-// │ addressOffset│ addressLength│ podOffset    │ podLength    │ 0    "10.0.0.1:8000" or "[fd00::1]:8000"
-// │ u32          │ u32          │ u32          │ u32          │
-// ├──────────────┴──────────────┴──────────────┴──────────────┤
-// │ reserved                                                  │ 16
-// └───────────────────────────────────────────────────────────┘
-export const ENDPOINT_BYTES: u32 = 32;
+// │ addressOffset│ addressLength│ podOffset    │ podLength    │ 0    "10.0.0.1:8000" or "[fd00::1]:8000";
+// │ u32          │ u32          │ u32          │ u32          │      name of the pod
+// ├──────────────┼──────────────┼──────────────┴──────────────┤
+// │ idOffset  u32│ idLength  u32│ passes                   u64│ 16   "namespace/pod-rank-0"; a bit for each
+// ├──────────────┴──────────────┴─────────────────────────────┤      label filter that lets it through
+// │ reserved                                                  │ 32
+// │                                                           │ 48
+// ├─────────────────────────────┬─────────────────────────────┤
+// │ column 0                 u64│ column 1                 u64│ 64   what a step of the program wants to
+// │ …                           │ column 7                 u64│      know of the labels, see program.ts
+// └─────────────────────────────┴─────────────────────────────┘
+export const ENDPOINT_BYTES: u32 = 128;
+export const ENDPOINT_BYTES_2: u32 = 32;
 export const E_ADDRESS_OFFSET: u32 = 0;
 export const E_ADDRESS_LENGTH: u32 = 4;
 export const E_POD_OFFSET: u32 = 8;
 export const E_POD_LENGTH: u32 = 12;
+/** The reference's name of an endpoint: namespace, slash, pod, "-rank-" and the index of the target port. */
+export const E_ID_OFFSET: u32 = 16;
+export const E_ID_LENGTH: u32 = 20;
+export const E_PASSES: u32 = 24;
+export const E_COLUMNS: u32 = 64;
 
-// Metrics row, 64 bytes (format 1: the first 32)
+// Metrics row, 128 bytes (format 2: the first 64, without adapters). A metrics blob's heap holds u64
+// hashes (FNV-1a) of adapter names.
 // ┌──────────────┬──────────────┬──────────────┬──────────────┐
 // │ waiting   f32│ running   f32│ kvUsage   f32│ known     u32│ 0    requests, requests, 0…1, bits below
 // ├──────────────┼──────────────┼──────────────┼──────────────┤
 // │ ageMs     u32│ intervalMs   │ scrape    u32│ reserved     │ 16   age when the blob was encoded
 // │              │ u32          │ counts up    │              │
 // ├──────────────┼──────────────┼──────────────┼──────────────┤
-// │ blockSize u32│ blocks    u32│ maxAdapters  │ reserved     │ 32   tokens, blocks, adapters
-// │              │              │ u32          │              │
-// ├──────────────┴──────────────┴──────────────┴──────────────┤
-// │ reserved                                                  │ 48
+// │ blockSize u32│ blocks    u32│ maxAdapters  │ adapters  u32│ 32   tokens, blocks, adapters; index of the
+// │              │              │ u32          │              │      first hash in the heap
+// ├──────┬───────┼──────────────┼──────────────┴──────────────┤
+// │ run  │ wait  │ reserved     │ baseModel                u64│ 48   how many hashes: of running adapters,
+// │ u16  │ u16   │              │ FNV-1a, 0 = unknown         │      then of waiting ones
+// ├──────┴───────┴──────────────┴─────────────────────────────┤
+// │ attribute 0 … 7                                        f32│ 64   custom metrics, NaN = unknown
+// │                                                           │ 80
+// ├───────────────────────────────────────────────────────────┤
+// │ reserved                                                  │ 96
+// │                                                           │ 112
 // └───────────────────────────────────────────────────────────┘
-export const METRICS_BYTES: u32 = 64;
-export const METRICS_BYTES_1: u32 = 32;
+export const METRICS_BYTES: u32 = 128;
+export const METRICS_BYTES_2: u32 = 64;
 export const M_WAITING: u32 = 0;
 export const M_RUNNING: u32 = 4;
 export const M_KV_USAGE: u32 = 8;
@@ -111,6 +141,11 @@ export const M_SCRAPE: u32 = 24;
 export const M_BLOCK_SIZE: u32 = 32;
 export const M_BLOCKS: u32 = 36;
 export const M_MAX_ADAPTERS: u32 = 40;
+export const M_ADAPTERS: u32 = 44;
+export const M_RUNNING_ADAPTERS: u32 = 48;
+export const M_WAITING_ADAPTERS: u32 = 50;
+export const M_BASE_MODEL: u32 = 56;
+export const M_ATTRIBUTES: u32 = 64;
 
 // Bits of M_KNOWN: which values the endpoint has ever reported. A row without one is unknown there.
 export const KNOWN_WAITING: u32 = 1;
@@ -119,3 +154,7 @@ export const KNOWN_KV_USAGE: u32 = 4;
 export const KNOWN_BLOCK_SIZE: u32 = 8;
 export const KNOWN_BLOCKS: u32 = 16;
 export const KNOWN_MAX_ADAPTERS: u32 = 32;
+/** It lists its adapters, be the list empty. */
+export const KNOWN_ADAPTERS: u32 = 64;
+/** Bit of attribute 0; that of attribute n is this << n. */
+export const KNOWN_ATTRIBUTE: u32 = 256;

@@ -13,6 +13,7 @@ import {
   FILE,
   type FlagTable,
   helpOf,
+  PLACE,
   POOL,
   parseFlags,
   SIZE,
@@ -85,6 +86,18 @@ describe("kinds", () => {
     ["a/b/c", undefined],
     ["Default/chat", undefined],
   ])("pool %s", (text, expected) => expect(POOL.parse(text)).toBe(expected));
+
+  test.each([
+    ["zone=north-1", { zone: "north-1" }],
+    ["host=h,rack=r,zone=z,region=g", { host: "h", rack: "r", zone: "z", region: "g" }],
+    ["region=g,host=h", { host: "h", region: "g" }],
+    ["zone=a,zone=b", undefined],
+    ["zone", undefined],
+    ["zone=", undefined],
+    ["city=x", undefined],
+    ["zone=a,", undefined],
+    ["", undefined],
+  ])("place %s", (text, expected) => expect(PLACE.parse(text)).toEqual(expected));
 
   test("numbers and words keep to their range", () => {
     expect(["0", "1", "64", "65", "1.0", "1e1", ""].map(whole(1, 64).parse)).toEqual([

@@ -9,6 +9,7 @@ import { join, resolve } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { ENTRY_PATH } from "../../src/cli/paths.ts";
 import { encodeMetrics, encodeTopology } from "../../src/control/encode.ts";
+import { PROGRAM_DEFAULT } from "../../src/control/scheduling/program.ts";
 import { run, start } from "./command-line.ts";
 
 let dir: string;
@@ -20,8 +21,11 @@ afterAll(() => rmSync(dir, { recursive: true }));
 
 describe("help", () => {
   test.each([
-    ["up", ["objects", "config", "listen", "admin", "agent", "socket", "concurrency", "envoy", "log-level"]],
-    ["agent", ["objects", "socket", "config", "agent", "scrape-interval"]],
+    [
+      "up",
+      ["objects", "config", "topology", "listen", "admin", "agent", "socket", "concurrency", "envoy", "log-level"],
+    ],
+    ["agent", ["objects", "socket", "config", "topology", "agent", "scrape-interval"]],
     ["envoy-config", ["listen", "admin", "socket", "xds", "filter"]],
     ["sim", ["listen", "model", "max-running"]],
     ["inspect", ["help"]],
@@ -65,18 +69,20 @@ describe("what is wrong exits with 2 and one line", () => {
     expect(stderr.slice(0, message.length)).toBe(message);
   });
 
-  test("a profile that the filter does not have", async () => {
+  test("a broken configuration exits with 2 and a line for each error", async () => {
     const path = join(dir, "config.yaml");
-    const plugins = "plugins:\n- type: lora-affinity-scorer\nschedulingProfiles: []\n";
+    const plugins = "plugins:\n- type: lora-afinity-scorer\nschedulingProfile: []\n";
     writeFileSync(path, `apiVersion: llm-d.ai/v1alpha1\nkind: EndpointPickerConfig\n${plugins}`);
     const objects = join(dir, "objects");
-    for (const args of [["up"], ["agent", "--socket", join(dir, "control.sock")]]) {
-      const { status, stderr } = await run(...args, "--objects", objects, "--config", path);
-      expect(status).toBe(2);
-      expect(stderr).toBe(
-        `pointsman: --config ${path}:4: plugin lora-affinity-scorer: only queue-scorer, kv-cache-utilization-scorer, ` +
-          "max-score-picker, single-profile-handler are known so far\n",
-      );
+    for (const [command = "", ...args] of [["up"], ["agent", "--socket", join(dir, "control.sock")]]) {
+      const { status, stdout, stderr } = await run(command, ...args, "--objects", objects, "--config", path);
+      expect({ status, stdout }).toEqual({ status: 2, stdout: "" });
+      expect(stderr.split("\n").filter((line) => !line.startsWith("{"))).toEqual([
+        `pointsman ${command}: --config ${path}:4:9: plugins[0].type: lora-afinity-scorer is no type of plugin, ` +
+          "did you mean lora-affinity-scorer?",
+        `${path}:5:1: schedulingProfile: unknown field, did you mean schedulingProfiles?`,
+        "",
+      ]);
     }
   });
 });
@@ -113,6 +119,26 @@ describe("inspect", () => {
       "",
     ]);
     expect(stdout).toMatch(/^topology, format \d+, \d+ bytes, epoch 7\n/);
+  });
+
+  test("a topology with its program", async () => {
+    const { stdout } = await inspect(encodeTopology({ epoch: 7, pools: pools.slice(1), program: PROGRAM_DEFAULT }));
+    expect(stdout.split("\n").slice(2)).toEqual([
+      "POOL           ENDPOINT     POD",
+      "default/empty  no endpoint",
+      "",
+      "single-profile-handler; parsers=chat,completions,embeddings,responses,conversations,images,messages," +
+        "vllm generate metricsStalenessThresholdMs=200 autoTune=true blockSizeTokens=64 lruCapacityPerServer=31250 " +
+        "maxPrefixTokensToMatch=131072",
+      "",
+      "PROFILE  PLUGIN                       TYPE  WEIGHT  PARAMETERS",
+      "default  prefix-cache-scorer                     3  matchLengthWeight=0 matchLengthScaleTokens=8192",
+      "default  queue-scorer                            2",
+      "default  kv-cache-utilization-scorer             2",
+      "default  in-flight-scorer                        2  floor=8",
+      "default  max-score-picker                        -  maxNumOfEndpoints=3",
+      "",
+    ]);
   });
 
   test("metrics, unknown values as dashes", async () => {

@@ -27,7 +27,13 @@ function accessOf(args: readonly string[]) {
 
 describe("flags for metrics", () => {
   test("without any: http and /metrics", () => {
-    expect(accessOf([])).toEqual({ scheme: "http", path: "/metrics" });
+    expect(accessOf([])).toEqual({ scheme: "http" });
+  });
+
+  test("what is left out is for a configuration to say, if there is one", () => {
+    const config = { "metrics-scheme": undefined, "metrics-path": undefined, "metrics-ca": CA, config: "c.yaml" };
+    const given = { ...config, "metrics-insecure-skip-verify": undefined, "metrics-token-file": undefined };
+    expect(scrapeAccess("try", given)).toEqual({ caFile: CA });
   });
 
   test("what up hands to its agent is what was given", () => {
@@ -36,7 +42,6 @@ describe("flags for metrics", () => {
     expect(accessOf(verified)).toEqual({ scheme: "https", path: "/m?a=b", caFile: CA });
     expect(accessOf(unverified)).toEqual({
       scheme: "https",
-      path: "/metrics",
       insecureSkipVerify: true,
       tokenFile: token,
     });

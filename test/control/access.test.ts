@@ -3,9 +3,10 @@
 import { mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { Access, type AccessOptions } from "../../src/control/scrape/access.ts";
+import { Access, type AccessOptions, accessOf } from "../../src/control/scrape/access.ts";
 import { readAuthorities, readToken, TokenFile } from "../../src/control/scrape/credentials.ts";
-import { ScrapeLoop } from "../../src/control/scrape/loop.ts";
+import { ENGINES_DEFAULT } from "../../src/control/scrape/engines.ts";
+import { PageReaders, ScrapeLoop } from "../../src/control/scrape/loop.ts";
 import { fakeServer } from "./fake-server.ts";
 import { logLines } from "./log-lines.ts";
 import { temporaryDir, until } from "./until.ts";
@@ -17,17 +18,44 @@ const certificate = {
   key: readFileSync(join(TLS, "server-key.pem"), "utf8"),
 };
 
+const readers = new PageReaders(ENGINES_DEFAULT);
+
 /** What the first scrape came to: the number of waiting requests, or why there is none. */
 async function firstScrape(address: string, options: Partial<AccessOptions>): Promise<number | string> {
   const found: (number | string)[] = [];
   const access = new Access({ scheme: "https", path: "/metrics", ...options }, () => {});
-  const loop = new ScrapeLoop({ address, engine: "vllm" }, access, 50, {
+  const loop = new ScrapeLoop({ address, engine: "vllm" }, { access, readers }, 50, {
     onReading: (reading) => found.push(reading.waiting ?? "nothing"),
     onFailure: (reason) => found.push(reason),
   });
   onTestFinished(() => loop.stop());
   return until("a scrape", () => found[0]);
 }
+
+describe("flags and a document", () => {
+  const trusting = { scheme: "https", path: "/d", insecureSkipVerify: true } as const;
+
+  test.each<[flags: Partial<AccessOptions>, document: Partial<AccessOptions>, expected: AccessOptions]>([
+    [{}, {}, { scheme: "http", path: "/metrics" }],
+    [{}, trusting, trusting],
+    [{ path: "/f", tokenFile: undefined }, trusting, { ...trusting, path: "/f" }],
+    [{ scheme: "http" }, trusting, { scheme: "http", path: "/d" }],
+    [{ caFile: "ca" }, trusting, { scheme: "https", path: "/d", caFile: "ca" }],
+    [{ insecureSkipVerify: true }, { scheme: "https", caFile: "ca" }, { ...trusting, path: "/metrics" }],
+    [
+      { tokenFile: "t" },
+      { scheme: "https", caFile: "ca" },
+      { scheme: "https", path: "/metrics", caFile: "ca", tokenFile: "t" },
+    ],
+  ])("%j over %j", (flags, document, expected) => {
+    expect(accessOf(flags, document)).toEqual(expected);
+  });
+
+  test("that contradict each other", () => {
+    const access = accessOf({ caFile: join(TLS, "authority.pem") }, {});
+    expect(() => new Access(access, () => {})).toThrow("--metrics-ca: expected with --metrics-scheme https only");
+  });
+});
 
 describe("https", () => {
   test.each<[string, Partial<AccessOptions>, number | string]>([
@@ -56,7 +84,7 @@ describe("https", () => {
     const server = await fakeServer(certificate);
     const access = new Access({ scheme: "https", path: "/metrics", insecureSkipVerify: true }, () => {});
     let readings = 0;
-    const loop = new ScrapeLoop({ address: server.address, engine: "vllm" }, access, 20, {
+    const loop = new ScrapeLoop({ address: server.address, engine: "vllm" }, { access, readers }, 20, {
       onReading: () => {
         readings += 1;
       },

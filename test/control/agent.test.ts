@@ -6,7 +6,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { addressHash } from "../../src/control/address-hash.ts";
+import { fnv1a } from "../../src/control/hash.ts";
 import { type Agent, type AgentOptions, startAgent } from "../../src/control/main.ts";
 import type { PoolView } from "../../src/control/snapshot.ts";
 import { FakeIngest } from "./fake-ingest.ts";
@@ -58,8 +58,8 @@ describe("agent", () => {
       return blob?.kind === "metrics" && blob.metrics.rows[0]?.waiting === 7;
     });
     ingest.workers = [
-      { topologyEpoch: ingest.topologyEpoch, inFlight: [{ hash: addressHash(server.address), count: 2 }] },
-      { topologyEpoch: ingest.topologyEpoch, inFlight: [{ hash: addressHash(server.address), count: 3 }] },
+      { topologyEpoch: ingest.topologyEpoch, inFlight: [{ hash: fnv1a(server.address), count: 2 }] },
+      { topologyEpoch: ingest.topologyEpoch, inFlight: [{ hash: fnv1a(server.address), count: 3 }] },
     ];
     await until("in flight", () => endpointsOf(agent)[0]?.inFlight === 5);
 
@@ -86,6 +86,8 @@ describe("agent", () => {
             activeAdapters: [],
             waitingAdapters: [],
             maxAdapters: null,
+            baseModel: "m",
+            attributes: {},
           },
         ],
       },

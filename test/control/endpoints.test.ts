@@ -59,10 +59,31 @@ describe("membership", () => {
     expect(addresses(objects)).toEqual([["10.0.0.1:8002", "[fd00::1]:8000", "[fd00::1]:8001", "[fd00::1]:8002"]]);
   });
 
+  test("an endpoint is named for its pod and the place of its port in the pool's own order", () => {
+    const ids = (more: Partial<Pod>) =>
+      membership([pool("p", { targetPorts: [8002, 8000, 8001] }), pod("a", more)]).pools[0]?.endpoints.map(
+        ({ port, id }) => [port, id],
+      );
+    expect(ids({})).toEqual([
+      [8000, "default/a-rank-1"],
+      [8001, "default/a-rank-2"],
+      [8002, "default/a-rank-0"],
+    ]);
+    expect(ids({ activePorts: [8001] })).toEqual([[8001, "default/a-rank-2"]]);
+  });
+
   test("two pods with one address are one endpoint, and that is told", () => {
     const found = membership([pool("p"), pod("b", { ip: "10.0.0.1" }), pod("a", { ip: "10.0.0.1" })]);
     expect(found.pools[0]?.endpoints).toEqual([
-      { address: "10.0.0.1:8000", ip: "10.0.0.1", port: 8000, pod: "a", engine: "vllm" },
+      {
+        address: "10.0.0.1:8000",
+        ip: "10.0.0.1",
+        port: 8000,
+        pod: "a",
+        id: "default/a-rank-0",
+        labels: { app: "m" },
+        engine: "vllm",
+      },
     ]);
     expect(found.left).toEqual(["pods a and b of pool default/p share 10.0.0.1:8000, the first counts"]);
   });

@@ -14,6 +14,8 @@ type Spec = {
   /** A family and its labels for block size and number of blocks. */
   readonly cache?: readonly [family: string, blockSize: string, blocks: string];
   readonly adapters?: string;
+  /** Names of the models: a family and its label. */
+  readonly models?: readonly [family: string, label: string];
 };
 
 const SPECS: Readonly<Record<EngineName, Spec>> = {
@@ -23,6 +25,7 @@ const SPECS: Readonly<Record<EngineName, Spec>> = {
     kvUsage: ["vllm:kv_cache_usage_perc", "vllm:gpu_cache_usage_perc"],
     cache: ["vllm:cache_config_info", "block_size", "num_gpu_blocks"],
     adapters: "vllm:lora_requests_info",
+    models: ["vllm:num_requests_waiting", "model_name"],
   },
   sglang: {
     waiting: "sglang:num_queue_reqs",
@@ -135,6 +138,9 @@ export function readSlowly(engine: EngineName, page: string): Omit<Reading, "err
   const newest = of(spec.adapters === undefined ? [] : [spec.adapters])
     .filter(usable)
     .reduce<Series | undefined>((best, series) => (best && best.value >= series.value ? best : series), undefined);
+  const models = new Set(
+    of(spec.models ? [spec.models[0]] : []).flatMap((series) => series.labels?.get(spec.models![1]) || []),
+  );
   return {
     waiting: queue(spec.waiting),
     running: queue(spec.running),
@@ -144,6 +150,8 @@ export function readSlowly(engine: EngineName, page: string): Omit<Reading, "err
     maxAdapters: newest && whole(newest.labels?.get("max_lora")),
     activeAdapters: newest && list(newest.labels?.get("running_lora_adapters")),
     waitingAdapters: newest && list(newest.labels?.get("waiting_lora_adapters")),
+    baseModel: models.size === 1 ? [...models][0] : undefined,
+    attributes: new Map(),
   };
 }
 

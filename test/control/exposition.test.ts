@@ -2,8 +2,8 @@
 
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { ENGINE_NAMES, ENGINES, type Family } from "../../src/control/scrape/engines.ts";
-import { ERRORS_MAX, pageReader } from "../../src/control/scrape/exposition.ts";
+import { ENGINES, type EngineName, type Family } from "../../src/control/scrape/engines.ts";
+import { ERRORS_MAX, NOTHING_READ, pageReader } from "../../src/control/scrape/exposition.ts";
 import { readSlowly } from "./exposition-oracle.ts";
 
 const read = pageReader(ENGINES.vllm);
@@ -105,11 +105,7 @@ describe("lines", () => {
   });
 
   test("a page of something else has nothing", () => {
-    expect(
-      Object.values(read("<html>\n<body>vllm:num_requests_waiting 3</body>\n")).every(
-        (value) => value === undefined || Array.isArray(value),
-      ),
-    ).toBe(true);
+    expect(read("<html>\n<body>vllm:num_requests_waiting 3</body>\n")).toEqual({ ...NOTHING_READ, errors: [] });
   });
 });
 
@@ -219,6 +215,58 @@ nv_inference_pending_request_count_total{model="a",version="2"} 90
   });
 });
 
+describe("the base model", () => {
+  const waiting = (...models: readonly string[]) =>
+    read(models.map((model, i) => `vllm:num_requests_waiting{engine="${i}",model_name="${model}"} 1\n`).join(""));
+
+  test("is what all series name", () => {
+    expect(waiting("meta/llama").baseModel).toBe("meta/llama");
+    expect(waiting("m", "m").baseModel).toBe("m");
+  });
+
+  test("is unknown when several are served, or none is named", () => {
+    expect(waiting("m", "n").baseModel).toBeUndefined();
+    expect(waiting("").baseModel).toBeUndefined();
+    expect(read("vllm:num_requests_waiting 1\n").baseModel).toBeUndefined();
+  });
+});
+
+describe("custom metrics", () => {
+  const readCustom = pageReader([
+    { role: "attribute", key: "hits", name: "cache_hits" },
+    { role: "attribute", key: "gpu0", name: "gpu_load", only: [["gpu", "0"]] },
+    {
+      role: "attribute",
+      key: "both",
+      name: "gpu_load",
+      only: [
+        ["gpu", "1"],
+        ["kind", "a"],
+      ],
+    },
+  ]);
+
+  test("are read by name and by all their labels", () => {
+    const page =
+      'gpu_load{gpu="0"} 0.5\ngpu_load{gpu="1",kind="b"} 3\ngpu_load{kind="a",gpu="1"} -4\ncache_hits_total 9\n';
+    expect([...readCustom(page).attributes]).toEqual([
+      ["gpu0", 0.5],
+      ["both", -4],
+    ]);
+  });
+
+  test("of several series the largest counts, whatever their order", () => {
+    expect(readCustom('cache_hits{a="1"} 3\ncache_hits{a="2"} 7\n').attributes.get("hits")).toBe(7);
+    expect(readCustom('cache_hits{a="2"} 7\ncache_hits{a="1"} 3\n').attributes.get("hits")).toBe(7);
+  });
+
+  test.each(["NaN", "+Inf", "1e400", "1e39", "x"])("%s is an error of that metric alone", (value) => {
+    const { attributes, errors } = readCustom(`cache_hits 1\ncache_hits{a="2"} ${value}\ngpu_load{gpu="0"} 2\n`);
+    expect([...attributes]).toEqual([["gpu0", 2]]);
+    expect(errors).toEqual([`cache_hits: expected a number, found ${value}`]);
+  });
+});
+
 describe("generated pages", () => {
   const families: readonly Family[] = Object.values(ENGINES).flat();
   const names = [...new Set(families.map((family) => family.name))];
@@ -232,6 +280,7 @@ describe("generated pages", () => {
     (ENGINES[engine as keyof typeof ENGINES] as readonly Family[]).some((family) => family.name === name);
   const labelName = fc.constantFrom(
     "engine",
+    "model_name",
     "block_size",
     "num_gpu_blocks",
     "page_size",
@@ -273,7 +322,7 @@ describe("generated pages", () => {
       .map(([lines, end]) => lines.join("\n") + end);
   };
 
-  test.each(ENGINE_NAMES)("of %s are read as the slow way reads them", (engine) => {
+  test.each(Object.keys(ENGINES) as EngineName[])("of %s are read as the slow way reads them", (engine) => {
     const readPage = pageReader(ENGINES[engine]);
     fc.assert(
       fc.property(pagesOf(engine), (page) => {

@@ -25,6 +25,8 @@ const NOTHING: Row = {
   maxAdapters: undefined,
   activeAdapters: undefined,
   waitingAdapters: undefined,
+  baseModel: undefined,
+  attributes: new Map(),
 };
 
 /** What a page does not have is left out of its row. */

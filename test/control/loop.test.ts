@@ -2,9 +2,9 @@
 
 import { describe, expect, onTestFinished, test } from "vitest";
 import { ACCESS_DEFAULT, Access } from "../../src/control/scrape/access.ts";
-import type { EngineName } from "../../src/control/scrape/engines.ts";
+import { ENGINES_DEFAULT, type EngineName } from "../../src/control/scrape/engines.ts";
 import type { Reading } from "../../src/control/scrape/exposition.ts";
-import { ScrapeLoop } from "../../src/control/scrape/loop.ts";
+import { PageReaders, ScrapeLoop } from "../../src/control/scrape/loop.ts";
 import { fakeServer, page } from "./fake-server.ts";
 import { until } from "./until.ts";
 
@@ -14,7 +14,8 @@ function scraping(address: string, { engine = "vllm" as EngineName, options = AC
   const readings: { readonly reading: Reading; readonly intervalMs: number }[] = [];
   const failures: string[] = [];
   const access = new Access(options, () => {});
-  const loop = new ScrapeLoop({ address, engine }, access, BUSY_MS, {
+  const readers = new PageReaders(ENGINES_DEFAULT);
+  const loop = new ScrapeLoop({ address, engine }, { access, readers }, BUSY_MS, {
     onReading: (reading, intervalMs) => readings.push({ reading, intervalMs }),
     onFailure: (reason) => failures.push(reason),
   });

@@ -16,7 +16,9 @@ function withPods(...hosts: readonly number[]): readonly PoolEndpoints[] {
     ip: `10.0.0.${host}`,
     port: 80,
     pod: `p${host}`,
-    engine: "vllm" as const,
+    id: `default/p${host}-rank-0`,
+    labels: {},
+    engine: "vllm",
   }));
   return [{ pool: pool("p"), endpoints }];
 }

@@ -4,27 +4,61 @@ import { crc32 } from "node:zlib";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { decodeSnapshot } from "../../src/control/decode.ts";
-import { encodeMetrics, encodeTopology, type Metrics, type Topology } from "../../src/control/encode.ts";
+import {
+  encodeMetrics,
+  encodeTopology,
+  type Metrics,
+  rowsBeyond,
+  type Topology,
+  type TopologyEndpoint,
+} from "../../src/control/encode.ts";
+import { ATTRIBUTES_MAX, COLUMNS_MAX, SNAPSHOT_BYTES_MAX } from "../../src/wire/limits.ts";
 import * as w from "../../src/wire/snapshot.ts";
+import { anyProgram } from "./scheduling/any-program.ts";
+
+const NOTHING_KNOWN = {
+  waiting: undefined,
+  running: undefined,
+  kvUsage: undefined,
+  blockSize: undefined,
+  blocks: undefined,
+  maxAdapters: undefined,
+  ageMs: undefined,
+  intervalMs: 50,
+  scrape: 0,
+};
+const optional = <T>(value: fc.Arbitrary<T>) => fc.option(value, { nil: undefined });
 
 const text = fc
   .string({ minLength: 1, maxLength: 20, unit: "grapheme" })
   .filter((value) => Buffer.byteLength(value) <= 64);
 const epoch = fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER });
-const topology: fc.Arbitrary<Topology> = fc.record({
-  epoch,
-  pools: fc.array(
-    fc.record({
-      name: text,
-      failureMode: fc.constantFrom("FailOpen" as const, "FailClose" as const),
-      endpoints: fc.array(fc.record({ address: text, pod: text }), { maxLength: 6 }),
-    }),
-    { maxLength: 5 },
-  ),
+const u64 = fc.bigInt({ min: 0n, max: 0xffff_ffff_ffff_ffffn });
+const endpoint: fc.Arbitrary<TopologyEndpoint> = fc.record({
+  address: text,
+  pod: text,
+  id: text,
+  passes: u64,
+  columns: fc.array(u64, { minLength: COLUMNS_MAX, maxLength: COLUMNS_MAX }),
 });
-const optional = <T>(value: fc.Arbitrary<T>) => fc.option(value, { nil: undefined });
+const topology: fc.Arbitrary<Topology> = fc
+  .record({
+    epoch,
+    program: optional(anyProgram),
+    pools: fc.array(
+      fc.record({
+        name: text,
+        failureMode: fc.constantFrom("FailOpen" as const, "FailClose" as const),
+        endpoints: fc.array(endpoint, { maxLength: 6 }),
+      }),
+      { maxLength: 5 },
+    ),
+  })
+  // Without pools there is nobody to point to the program.
+  .map(({ program, ...rest }) => (program && rest.pools.length > 0 ? { ...rest, program } : rest));
 const gauge = optional(fc.float({ min: 0, noNaN: true, noDefaultInfinity: true }).map((value) => value + 0));
 const u32 = fc.integer({ min: 0, max: 0xffff_ffff });
+const hashes = fc.array(u64, { maxLength: 4 });
 const metrics: fc.Arbitrary<Metrics> = fc.record({
   epoch,
   sequence: epoch,
@@ -36,6 +70,9 @@ const metrics: fc.Arbitrary<Metrics> = fc.record({
       blockSize: optional(u32),
       blocks: optional(u32),
       maxAdapters: optional(u32),
+      adapters: optional(fc.record({ running: hashes, waiting: hashes })),
+      baseModel: optional(fc.bigInt({ min: 1n, max: 0xffff_ffff_ffff_ffffn })),
+      attributes: fc.array(gauge, { minLength: ATTRIBUTES_MAX, maxLength: ATTRIBUTES_MAX }),
       ageMs: optional(fc.integer({ min: 0, max: 0xffff_fffe })),
       intervalMs: u32,
       scrape: u32,
@@ -47,9 +84,12 @@ const metrics: fc.Arbitrary<Metrics> = fc.record({
 describe("round trip", () => {
   test("topology", () => {
     fc.assert(
-      fc.property(topology, fc.constantFrom(w.FORMAT, w.FORMAT_OLDEST), (value, format) => {
-        const decoded = decodeSnapshot(encodeTopology(value, format));
-        expect(decoded).toEqual({ ok: true, value: { kind: "topology", topology: value, format, receivedNs: 0n } });
+      fc.property(topology, (value) => {
+        const decoded = decodeSnapshot(encodeTopology(value));
+        expect(decoded).toEqual({
+          ok: true,
+          value: { kind: "topology", topology: value, format: w.FORMAT, receivedNs: 0n },
+        });
       }),
     );
   });
@@ -58,26 +98,58 @@ describe("round trip", () => {
     fc.assert(
       fc.property(metrics, (value) => {
         const decoded = decodeSnapshot(encodeMetrics(value));
-        expect(decoded).toEqual({ ok: true, value: { kind: "metrics", metrics: value, format: 2, receivedNs: 0n } });
+        expect(decoded).toEqual({
+          ok: true,
+          value: { kind: "metrics", metrics: value, format: w.FORMAT, receivedNs: 0n },
+        });
       }),
     );
   });
 
-  test("format 1 has no cache and adapter sizes", () => {
+  test("the same topology gives the same bytes, and all pools the same program", () => {
     fc.assert(
-      fc.property(metrics, (value) => {
-        const bytes = encodeMetrics(value, w.FORMAT_OLDEST);
-        expect(bytes.length).toBe(w.HEADER_BYTES + value.rows.length * w.METRICS_BYTES_1);
-        const rows = value.rows.map((row) => ({
-          ...row,
-          blockSize: undefined,
-          blocks: undefined,
-          maxAdapters: undefined,
-        }));
-        const decoded = decodeSnapshot(bytes);
-        expect(decoded.ok && decoded.value).toMatchObject({ metrics: { rows }, format: 1 });
+      fc.property(topology, (value) => {
+        const bytes = encodeTopology(value);
+        expect(encodeTopology(structuredClone(value))).toEqual(bytes);
+        const places = value.pools.map((_, i) => bytes.readUInt32LE(w.HEADER_BYTES + i * w.POOL_BYTES + w.P_PROGRAM));
+        expect(new Set(places).size).toBeLessThanOrEqual(1);
+        for (const place of places) expect(place % 8).toBe(0);
       }),
     );
+  });
+
+  test("format 2 has no program, no labels and no adapters", () => {
+    fc.assert(
+      fc.property(topology, metrics, (membership, values) => {
+        const pools = membership.pools.map((pool) => ({
+          ...pool,
+          endpoints: pool.endpoints.map(({ address, pod }) => ({ address, pod })),
+        }));
+        const bytes = encodeTopology(membership, w.FORMAT_OLDEST);
+        const decoded = decodeSnapshot(bytes);
+        expect(decoded.ok && decoded.value).toMatchObject({ format: 2, topology: { epoch: membership.epoch, pools } });
+        const rows = values.rows.map(({ adapters: _a, baseModel: _b, attributes: _c, ...row }) => row);
+        const old = encodeMetrics(values, w.FORMAT_OLDEST);
+        expect(old.length).toBe(w.HEADER_BYTES + values.rows.length * w.METRICS_BYTES_2);
+        const decodedOld = decodeSnapshot(old);
+        expect(decodedOld.ok && decodedOld.value).toEqual({
+          kind: "metrics",
+          metrics: { ...values, rows },
+          format: 2,
+          receivedNs: 0n,
+        });
+      }),
+    );
+  });
+
+  test("more adapters than there is room for: those rows say that they list none, and the rest is whole", () => {
+    const many = (count: number) => ({ running: Array.from({ length: count }, (_, i) => BigInt(i)), waiting: [] });
+    const row = (count: number) => ({ ...NOTHING_KNOWN, adapters: many(count) });
+    const rows = [row(40_000), row(30_000), row(5), { ...NOTHING_KNOWN, adapters: many(0) }];
+    expect([rowsBeyond(rows), rowsBeyond(rows.slice(1)), rowsBeyond([row(65_536)])]).toEqual([1, 0, 1]);
+    const decoded = decodeSnapshot(encodeMetrics({ epoch: 1, sequence: 1, rows }));
+    const found = decoded.ok && decoded.value.kind === "metrics" ? decoded.value.metrics.rows : [];
+    expect(found.map(({ adapters }) => adapters?.running.length)).toEqual([40_000, undefined, 5, 0]);
   });
 });
 
@@ -102,12 +174,14 @@ describe("bytes that are no snapshot", () => {
 
   test("what is wrong is told", () => {
     expect(told(good.subarray(0, 63))).toBe("too_short: 63 bytes, expected at least the header of 64");
-    expect(told(Buffer.alloc(2_097_153))).toBe("too_large: 2097153 bytes, expected at most 2097152");
+    expect(told(Buffer.alloc(SNAPSHOT_BYTES_MAX + 1))).toBe(
+      `too_large: ${SNAPSHOT_BYTES_MAX + 1} bytes, expected at most ${SNAPSHOT_BYTES_MAX}`,
+    );
     expect(told(Buffer.alloc(64))).toBe('bad_magic: starts with 00000000, expected "PSMN"');
     expect(told(good.subarray(0, good.length - 1))).toBe(
       `bad_length: ${good.length - 1} bytes, but the header says ${good.length}`,
     );
-    expect(told(changed((bytes) => bytes.writeUInt16LE(3, w.H_FORMAT)))).toBe("bad_format: format 3, expected 1 to 2");
+    expect(told(changed((bytes) => bytes.writeUInt16LE(4, w.H_FORMAT)))).toBe("bad_format: format 4, expected 2 to 3");
     expect(told(changed((bytes) => bytes.writeUInt16LE(9, w.H_KIND)))).toMatch(/^bad_kind: kind 9/);
     expect(told(changed((bytes) => bytes.writeUInt32LE(65, w.H_POOL_COUNT)))).toBe(
       "bad_table: 65 pools, expected at most 64",

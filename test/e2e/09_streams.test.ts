@@ -85,10 +85,9 @@ test(`${STREAMS} streams at once, each event as it comes`, { timeout: 60_000 }, 
   const h1 = gateway.client("h1");
   const h2 = Array.from({ length: H2_CONNECTIONS }, () => gateway.client("h2"));
   const clients: readonly Client[] = [...h2, ...h2.map(() => h1)];
-  const body = chat({ stream: true });
   const streams = await Promise.all(
     Array.from({ length: STREAMS }, async (_, n) =>
-      firstEvent(await clients[n % clients.length]!.begin({ path: CHAT, body })),
+      firstEvent(await clients[n % clients.length]!.begin({ path: CHAT, body: chat({ stream: true }) })),
     ),
   );
   expect(open).toHaveLength(STREAMS);

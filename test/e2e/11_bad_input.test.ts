@@ -2,7 +2,7 @@
 
 import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { FETCH_BYTES } from "../../src/wire/limits.ts";
+import { INSPECTION_BYTES } from "../../src/wire/limits.ts";
 import { HEADER_SERVED, STAT_PICKS } from "../../src/wire/names.ts";
 import { Backend, type Received } from "./support/backend.ts";
 import { chat, sha256 } from "./support/bodies.ts";
@@ -70,8 +70,8 @@ describe.each<Protocol>(["h1", "h2"])("400 over %s:", (protocol) => {
     expect(asked(), "no server is asked").toBe(before);
   });
 
-  test("as soon as 64 KiB show it, not at the end of the body", async () => {
-    const body = `[${" ".repeat(FETCH_BYTES)}`;
+  test("when the inspection limit is reached, not at the end of the body", async () => {
+    const body = `[${" ".repeat(INSPECTION_BYTES)}`;
     const unfinished = { path: PATHS[0]!, body, framing: "chunked", isUnfinished: true } as const;
     const { live, cut } = clients[protocol].open(unfinished);
     expect((await live).status).toBe(400);
@@ -108,7 +108,7 @@ describe.each<Protocol>(["h1", "h2"])("passes as it is over %s:", (protocol) => 
   });
 
   test("what is no JSON on a path that is not inference", async () => {
-    const answer = await clients[protocol].call({ path: "/v1/embeddings", body: "{" });
+    const answer = await clients[protocol].call({ path: "/v1/rerank", body: "{" });
     expect(answer.json() as Received).toMatchObject({ bytes: 1 });
   });
 });

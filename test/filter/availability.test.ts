@@ -1,11 +1,15 @@
 // What happens when there is nothing to pick from, or nothing fresh to pick by.
 
 import { describe, expect, test } from "vitest";
+import { FORMAT, FORMAT_OLDEST } from "../../src/wire/snapshot.ts";
 import { headerOf } from "../host/drive.ts";
 import { encodeMetrics, encodeTopology } from "../host/snapshot.ts";
 import { CHAT, errorOf, Gateway, IDLE, POOL } from "./gateway.ts";
 
 const [A, B, C] = ["10.0.0.1:8000", "10.0.0.2:8000", "10.0.0.3:8000"] as const;
+
+/** Requests that have nothing in common: none is at home anywhere. */
+const chat = (n: number) => CHAT.replace("hello", `hello ${n}`);
 
 /** Picks of that outcome; a worker tells Envoy its numbers together with what it tells other workers. */
 function picks(gateway: Gateway, outcome: string): number {
@@ -95,7 +99,7 @@ describe("by age", () => {
   test("no metrics at all: in-flight decides, and it is counted as degraded", () => {
     const gateway = new Gateway();
     gateway.control.topology([{ name: POOL, endpoints: [A, B, C].map((address) => ({ address })) }]);
-    const picked = Array.from({ length: 9 }, () => gateway.worker.open().request.sentHeaders);
+    const picked = Array.from({ length: 9 }, (_, n) => gateway.worker.open(chat(n)).request.sentHeaders);
     const first = picked.map((headers) => headerOf(headers, "x-gateway-destination-endpoint")!.split(",")[0]!);
     for (const address of [A, B, C]) expect(first.filter((one) => one === address)).toHaveLength(3);
     expect(picks(gateway, "degraded")).toBe(9);
@@ -110,7 +114,8 @@ describe("by age", () => {
     // B reports again; A's idle row is 1 s old by now and counts as no better than B's.
     gateway.control.metrics([{ ...IDLE, ageMs: 1_000, scrape: 1 }, busy]);
     gateway.advance(2);
-    const first = Array.from({ length: 64 }, () => gateway.worker.drive({ body: CHAT }).destination!.split(",")[0]!);
+    const asked = Array.from({ length: 64 }, (_, n) => gateway.worker.drive({ body: chat(n) }).destination!);
+    const first = asked.map((list) => list.split(",")[0]!);
     expect(first.filter((address) => address === A).length).toBeGreaterThan(10);
     expect(first.filter((address) => address === B).length).toBeGreaterThan(10);
     expect(picks(gateway, "scored")).toBe(64);
@@ -138,7 +143,7 @@ describe("formats", () => {
   const put = (gateway: Gateway, what: "topology" | "metrics", blob: Buffer) =>
     gateway.control.exchange("PUT", `/v1/${what}`, blob).status;
 
-  test.each([1, 2])("format %d is read", (format) => {
+  test.each([FORMAT_OLDEST, FORMAT])("format %d is read", (format) => {
     const gateway = new Gateway();
     expect(put(gateway, "topology", encodeTopology(1, pools, format))).toBe(200);
     expect(put(gateway, "metrics", encodeMetrics(1, 1, rows, format))).toBe(200);
@@ -146,12 +151,39 @@ describe("formats", () => {
     expect(picks(gateway, "scored")).toBe(10);
   });
 
+  test("what format 2 does not have is unknown in it", () => {
+    const gateway = new Gateway();
+    const named = rows.map((row) => ({ ...row, runningAdapters: ["lora"], attributes: [1], maxAdapters: 4 }));
+    const scorers = [{ type: "lora-affinity-scorer" }, { type: "endpoint-attribute-scorer", attribute: 0 }] as const;
+    const programmed = [{ ...pools[0]!, program: { profiles: [{ scorers }] } }];
+    expect(put(gateway, "topology", encodeTopology(1, programmed, 2))).toBe(200);
+    expect(put(gateway, "metrics", encodeMetrics(1, 1, named, 2))).toBe(200);
+    // The default program counts, not this one, whose list has one endpoint.
+    expect(gateway.worker.drive({ body: CHAT }).destination).toBe(`${B},${A}`);
+  });
+
+  test("metrics of format 2 under a topology of format 3: adapters and custom metrics are unknown", () => {
+    const gateway = new Gateway();
+    const scorers = [{ type: "endpoint-attribute-scorer", attribute: 0, weight: 5 }, { type: "queue-scorer" }] as const;
+    const programmed = [{ ...pools[0]!, program: { profiles: [{ scorers }] } }];
+    expect(put(gateway, "topology", encodeTopology(1, programmed))).toBe(200);
+    const prized = [{ ...rows[0]!, attributes: [7] }, rows[1]!];
+    expect(put(gateway, "metrics", encodeMetrics(1, 1, prized))).toBe(200);
+    expect(gateway.worker.drive({ body: CHAT }).destination).toBe(A);
+    gateway.advance(2);
+    expect(put(gateway, "metrics", encodeMetrics(1, 2, prized, 2))).toBe(200);
+    gateway.advance(2);
+    expect(gateway.worker.drive({ body: CHAT }).destination).toBe(B);
+  });
+
   test("a format of the future is stored, not read, and counted; what was in force stays", () => {
     const gateway = new Gateway();
     gateway.serve([A, B], rows);
     expect(gateway.worker.drive({ body: CHAT }).destination).toBe(`${B},${A}`);
-    expect(put(gateway, "topology", encodeTopology(2, [{ name: POOL, endpoints: [{ address: C }] }], 3))).toBe(200);
-    expect(put(gateway, "metrics", encodeMetrics(2, 1, [IDLE], 3))).toBe(200);
+    expect(put(gateway, "topology", encodeTopology(2, [{ name: POOL, endpoints: [{ address: C }] }], FORMAT + 1))).toBe(
+      200,
+    );
+    expect(put(gateway, "metrics", encodeMetrics(2, 1, [IDLE], FORMAT + 1))).toBe(200);
     gateway.advance(2);
     expect(gateway.worker.drive({ body: CHAT }).destination).toBe(`${B},${A}`);
     gateway.settle();

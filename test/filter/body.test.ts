@@ -41,16 +41,39 @@ describe("400 in OpenAI's shape", () => {
     expect(errorOf(stream)).toMatchObject({ status: 400, code: "invalid_json" });
   });
 
-  test("a long body as soon as what is wrong has been read, whatever is still to come", () => {
+  test("a body that is wrong early, once it is whole", () => {
     const stream = one().worker.stream();
     stream.requestHeaders(chatHeaders(), false);
-    stream.requestBody(`{"model":"m",}${" ".repeat(70_000)}`, false);
-    expect(errorOf(stream).status).toBe(400);
+    expect(stream.requestBody(`{"model":"m",}${" ".repeat(70_000)}`, false)).toBe(ACTION_STOP);
+    expect(isHeld(stream)).toBe(true);
+    stream.requestBody("more", true);
+    expect(errorOf(stream)).toMatchObject({ status: 400, code: "invalid_json" });
+    expect(stream.request.sentHeaders).toBeUndefined();
+    expect(stream.request.sentBody).toEqual([]);
+  });
+
+  test("a longer one at the inspection limit, whatever is still to come", () => {
+    const stream = one({ inspectionBytes: 100 }).worker.stream();
+    stream.requestHeaders(chatHeaders(), false);
+    stream.requestBody(`{"model":"m",}${" ".repeat(200)}`, false);
+    expect(errorOf(stream)).toMatchObject({ status: 400, code: "invalid_json" });
     expect(stream.requestBody("more", true)).toBe(ACTION_CONTINUE);
     expect(stream.request.sentHeaders).toBeUndefined();
     expect(stream.request.sentBody).toEqual([]);
   });
 });
+
+test.each(["/v1/messages", "/v1/embeddings", "/v1/responses", "/v1/images/generations", "/inference/v1/generate"])(
+  "a request to %s without a model is refused",
+  (path) => {
+    const { worker } = one();
+    expect(errorOf(worker.drive({ path, body: '{"input":"x"}' }))).toMatchObject({
+      status: 400,
+      code: "missing_model",
+    });
+    expect(worker.drive({ path, body: '{"model":"m"}' }).destination).toBe(A);
+  },
+);
 
 test("a model that no object names passes unchanged", () => {
   const body = '{"model":"nobody knows it","prompt":"x"}';
@@ -135,6 +158,15 @@ describe("bounded inspection", () => {
   }
 
   const chat = (bytes: number) => Buffer.from(CHAT.replace("hello", "x".repeat(bytes - CHAT.length + 5)));
+
+  test("nothing is fetched before the body is whole", () => {
+    const { worker } = one();
+    const before = worker.vm.log.countOf("proxy_get_buffer_bytes");
+    const stream = worker.stream();
+    stream.requestHeaders(chatHeaders(), false);
+    stream.requestBody(chat(300_000).subarray(0, 200_000), false);
+    expect(worker.vm.log.countOf("proxy_get_buffer_bytes")).toBe(before);
+  });
 
   test("600 KB: decided at 512 KiB, then streamed; each byte fetched once", () => {
     const sent = send(one(), chat(600_000));

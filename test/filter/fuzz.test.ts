@@ -1,14 +1,24 @@
 // Any events in any order, any bytes, from clients, servers and agents: the filter never traps, its memory
 // never grows, and when the last stream is gone nothing is in flight. FUZZ_SEED=<number> plays another game.
 
+import fc from "fast-check";
 import { expect, test } from "vitest";
 import { WORKERS_MAX } from "../../src/wire/limits.ts";
 import { KEY_COLUMN } from "../../src/wire/names.ts";
+import * as report from "../../src/wire/report.ts";
 import * as wire from "../../src/wire/snapshot.ts";
 import { OTHER_WORKER_GENERATION, OtherWorker } from "../host/column.ts";
 import type { HeaderList } from "../host/header-map.ts";
-import { encodeMetrics, encodeTopology, resum } from "../host/snapshot.ts";
+import {
+  type EndpointSpec,
+  encodeMetrics,
+  encodeTopology,
+  type PoolSpec,
+  type RowSpec,
+  resum,
+} from "../host/snapshot.ts";
 import type { Stream } from "../host/stream.ts";
+import { program } from "../property/pick-cases.ts";
 import { CHAT, Gateway, POOL, type Worker } from "./gateway.ts";
 
 const REQUESTS = 100_000;
@@ -58,6 +68,10 @@ const NAMES = [
   "content-type",
   "content-encoding",
   "upgrade",
+  "x-session-id",
+  "x-session-token",
+  "epp-profile",
+  "x-color",
   "x",
   "",
   "x-a-name-of-just-about-the-sixty-four-bytes-that-a-bit-set-can-hold",
@@ -71,7 +85,11 @@ const BODIES = [
   "[1,2]",
   "",
   `{"prompt":"${"p".repeat(20_000)}","model":"m"}`,
+  `{"prompt":[${Array.from({ length: 400 }, (_, n) => n * 977)}],"model":"lora","cache_salt":"salt"}`,
 ].map((text) => Buffer.from(text));
+
+const PROGRAMS = fc.sample(program, { numRuns: 60, seed: SEED });
+const ADAPTERS = ["m", "lora", "llama", "x".repeat(300)];
 
 class Game {
   private readonly dice = new Dice(SEED);
@@ -85,6 +103,9 @@ class Game {
   requests = 0;
 
   play(): void {
+    // The prefix index takes its memory at a worker's first pick.
+    this.gateway.serve(ADDRESSES);
+    for (const worker of this.workers) worker.drive({ body: CHAT });
     const start = this.memories();
     new OtherWorker(this.gateway.process);
     while (this.requests < REQUESTS) this.step();
@@ -95,9 +116,11 @@ class Game {
     // The worker that exists only as bytes may claim to be heard of in a thousand years.
     const columns = this.gateway.report().columns.filter((column) => column.generation !== OTHER_WORKER_GENERATION);
     expect(columns).toHaveLength(this.workers.length);
-    for (const entry of columns.flatMap((column) => column.entries)) expect(entry.inFlight).toBe(0);
+    const counted = columns.flatMap((column) => [...column.entries, ...column.adapters]);
+    for (const entry of counted) expect(entry.inFlight).toBe(0);
+    for (const entry of columns.flatMap((column) => column.entries)) expect(entry.tokens).toBe(0);
     // The game reached every outcome, and blobs that nobody could read.
-    for (const outcome of ["scored", "degraded", "unsteered", "no_endpoints", "bad_request"]) {
+    for (const outcome of ["scored", "degraded", "unsteered", "no_endpoints", "bad_request", "saturated"]) {
       expect(this.gateway.process.metrics.sum(`pointsman_picks_total.outcome.${outcome}.`), outcome).toBeGreaterThan(
         200,
       );
@@ -189,7 +212,7 @@ class Game {
         // Not the epoch's upper bytes: nothing could follow the last epoch there is.
         if (at <= wire.H_EPOCH || at >= wire.H_EPOCH + 8) blob[at] = dice.of([0, 1, 255, dice.below(256)]);
       }
-      if (dice.chance(0.2)) blob.writeUInt16LE(dice.below(5), wire.H_FORMAT);
+      if (dice.chance(0.2)) blob.writeUInt16LE(dice.below(6), wire.H_FORMAT);
       resum(blob);
     } else if (dice.chance(0.1)) {
       blob = dice.bytes(dice.below(300));
@@ -201,26 +224,50 @@ class Game {
   private topology(): Buffer {
     const { dice } = this;
     const share = dice.chance(0.15) ? 0 : 0.3;
-    const endpoints = ADDRESSES.filter(() => dice.chance(share)).map((address) => ({ address }));
-    const pools = [{ name: POOL, failOpen: dice.chance(0.5), endpoints }];
-    if (dice.chance(0.2)) pools.push({ name: "default/other", failOpen: false, endpoints: endpoints.slice(1) });
+    const endpoints = ADDRESSES.filter(() => dice.chance(share)).map(
+      (address): EndpointSpec => ({
+        address,
+        passes: dice.chance(0.7) ? [0, 1, 63] : [],
+        columns: [
+          { label: "red" },
+          { label: undefined },
+          { range: "broken" },
+          { range: [0, 9] },
+          { level: dice.below(7) },
+          { level: 9 },
+        ],
+      }),
+    );
+    const pools: PoolSpec[] = [this.pool(POOL, endpoints)];
+    if (dice.chance(0.2)) pools.push(this.pool("default/other", endpoints.slice(1)));
     this.rows = pools.reduce((sum, pool) => sum + pool.endpoints.length, 0);
     this.sequence = 0;
-    return encodeTopology(this.epoch + 1, pools, dice.of([1, 2, 2]));
+    return encodeTopology(this.epoch + 1, pools, dice.of([2, 3, 3, 3]));
+  }
+
+  private pool(name: string, endpoints: readonly EndpointSpec[]): PoolSpec {
+    const { dice } = this;
+    return { name, failOpen: dice.chance(0.5), endpoints, ...(dice.chance(0.7) ? { program: dice.of(PROGRAMS) } : {}) };
   }
 
   private metrics(): Buffer {
     const { dice } = this;
     const odd = [0, 1, -1, 1e30, Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 0.5];
-    const row = () => ({
+    const row = (): RowSpec => ({
       waiting: dice.of(odd),
       kvUsage: dice.of(odd),
-      running: dice.below(9),
+      running: dice.of(odd),
       ageMs: dice.of([0, 100, 5_000, 0xffffffff]),
       intervalMs: dice.of([50, 1_000, 0xffffffff]),
+      blockSize: dice.of([0, 16, 96, 128, 256, 512, 0xffffffff]),
+      blocks: dice.of([0, 1, 7, 50_000, 0xffffffff]),
+      maxAdapters: dice.of([0, 2, 0xffffffff]),
+      runningAdapters: ADAPTERS.filter(() => dice.chance(0.3)),
+      waitingAdapters: ADAPTERS.filter(() => dice.chance(0.2)),
+      attributes: [dice.of(odd), dice.of(odd), dice.of(odd)],
     });
     const rows = Array.from({ length: this.rows + (dice.chance(0.05) ? 1 : 0) }, row);
-    return encodeMetrics(this.epoch, ++this.sequence, rows, dice.of([1, 2, 2]));
+    return encodeMetrics(this.epoch, ++this.sequence, rows, dice.of([2, 3, 3]));
   }
 
   /** Another worker's column is bytes in shared memory: any bytes. */
@@ -228,11 +275,13 @@ class Game {
     const { dice } = this;
     const shared = this.gateway.process.sharedData;
     const key = `${KEY_COLUMN}${WORKERS_MAX - 1}`;
-    const column = Buffer.alloc(64 + 32 * dice.below(5));
-    dice.bytes(column.length).copy(column);
-    column.writeBigUInt64LE(OTHER_WORKER_GENERATION, 0);
-    if (dice.chance(0.8)) column.writeBigUInt64LE(this.gateway.process.clock.monotonicNs, 8);
-    if (dice.chance(0.8)) column.writeUInt32LE((column.length - 64) / 32, 32);
+    const counts = [dice.below(5), dice.below(5)] as const;
+    const rows = counts[0] * report.ENTRY_BYTES + counts[1] * report.ADAPTER_ENTRY_BYTES;
+    const column = dice.bytes(report.COLUMN_BYTES + rows);
+    column.writeBigUInt64LE(OTHER_WORKER_GENERATION, report.C_GENERATION);
+    if (dice.chance(0.8)) column.writeBigUInt64LE(this.gateway.process.clock.monotonicNs, report.C_HEARTBEAT_NS);
+    if (dice.chance(0.8)) column.writeUInt32LE(counts[0], report.C_ENTRY_COUNT);
+    if (dice.chance(0.8)) column.writeUInt32LE(counts[1], report.C_ADAPTER_COUNT);
     shared.set(key, column, 0);
   }
 }

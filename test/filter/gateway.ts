@@ -31,10 +31,10 @@ export class Worker {
   }
 
   /** A chat request with its whole body, whose answer has not come yet. */
-  open(): Stream {
+  open(body = CHAT): Stream {
     const stream = this.stream();
     stream.requestHeaders(chatHeaders(), false);
-    stream.requestBody(CHAT, true);
+    stream.requestBody(body, true);
     return stream;
   }
 }

@@ -61,6 +61,34 @@ test("a list shorter than three bounds the retries to itself, a full one leaves 
   expect(retries).toEqual(["0", "1", undefined, undefined]);
 });
 
+const INFERENCE_PATHS = [
+  "/v1/chat/completions",
+  "/v1/chat/completions/",
+  "/v1/chat/completions/render",
+  "/openai/deployments/x/chat/completions?api-version=2",
+  "/v1/completions",
+  "/v1/completions/render",
+  "/v1/embeddings",
+  "/v1/responses",
+  "/v1/conversations",
+  "/v1/images/generations",
+  "/v1/messages",
+  "/anthropic/v1/messages?beta=true",
+  "/inference/v1/generate",
+];
+const OTHER_PATHS = [
+  "/v1/models",
+  "/v1/messages/count_tokens",
+  "/v1/chat/completions/extra",
+  "/v1/responses/resp_1",
+  "/v1/models?x=/v1/completions",
+  "/v1/xcompletions",
+  "/v1/embeddings//",
+  // SGLang's, only when a document names its parser
+  "/generate",
+  "/v1/generate",
+];
+
 describe("which requests are held for their body", () => {
   const held = (more: readonly (readonly [string, string])[], path = "/v1/chat/completions", method = "POST") => {
     const stream = one().worker.stream();
@@ -80,9 +108,7 @@ describe("which requests are held for their body", () => {
   };
 
   test("JSON on the inference paths", () => {
-    expect(held([])).toBe(true);
-    expect(held([], "/v1/completions")).toBe(true);
-    expect(held([], "/openai/deployments/x/chat/completions?api-version=2")).toBe(true);
+    for (const path of INFERENCE_PATHS) expect(held([], path), path).toBe(true);
     expect(held([["content-encoding", "identity"]])).toBe(true);
     for (const type of ["application/json; charset=utf-8", "Application/JSON", "application/vnd.api+json"]) {
       expect(withType(type), type).toBe(true);
@@ -90,9 +116,7 @@ describe("which requests are held for their body", () => {
   });
 
   test("nothing else", () => {
-    expect(held([], "/v1/embeddings")).toBe(false);
-    expect(held([], "/v1/chat/completions/extra")).toBe(false);
-    expect(held([], "/v1/models?x=/v1/completions")).toBe(false);
+    for (const path of OTHER_PATHS) expect(held([], path), path).toBe(false);
     expect(held([], "/v1/chat/completions", "PUT")).toBe(false);
     for (const encoding of ["gzip", "br", "zstd"]) expect(held([["content-encoding", encoding]])).toBe(false);
     for (const type of ["text/plain", "multipart/form-data; boundary=x", "application/jsonx"]) {

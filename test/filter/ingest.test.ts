@@ -24,11 +24,14 @@ function changed(blob: Buffer, change: (blob: Buffer) => void, sum = true): Buff
   return sum ? resum(copy) : copy;
 }
 
+/** Where the rows of a topology with one pool begin. */
+const ROWS_AT = wire.HEADER_BYTES + wire.POOL_BYTES;
+
 /** The blob with four bytes put in before its rows, and otherwise sound. */
 function misaligned(blob: Buffer): Buffer {
-  const copy = Buffer.concat([blob.subarray(0, 96), Buffer.alloc(4), blob.subarray(96)]);
+  const copy = Buffer.concat([blob.subarray(0, ROWS_AT), Buffer.alloc(4), blob.subarray(ROWS_AT)]);
   copy.writeUInt32LE(copy.length, wire.H_LENGTH);
-  copy.writeUInt32LE(100, wire.H_ROWS_OFFSET);
+  copy.writeUInt32LE(ROWS_AT + 4, wire.H_ROWS_OFFSET);
   copy.writeUInt32LE(blob.readUInt32LE(wire.H_HEAP_OFFSET) + 4, wire.H_HEAP_OFFSET);
   return resum(copy);
 }
@@ -119,17 +122,22 @@ describe("a bad snapshot is refused with a reason, and the one in force stays", 
     [
       "an address beyond the heap",
       "bad_table",
-      (blob) => changed(blob, (copy) => copy.writeUInt32LE(5_000, 96 + wire.E_ADDRESS_OFFSET)),
+      (blob) => changed(blob, (copy) => copy.writeUInt32LE(5_000, ROWS_AT + wire.E_ADDRESS_OFFSET)),
     ],
     [
       "an address without text",
       "bad_table",
-      (blob) => changed(blob, (copy) => copy.writeUInt32LE(0, 96 + wire.E_ADDRESS_LENGTH)),
+      (blob) => changed(blob, (copy) => copy.writeUInt32LE(0, ROWS_AT + wire.E_ADDRESS_LENGTH)),
     ],
     [
       "an address too long",
       "bad_table",
-      (blob) => changed(blob, (copy) => copy.writeUInt32LE(65, 96 + wire.E_ADDRESS_LENGTH)),
+      (blob) => changed(blob, (copy) => copy.writeUInt32LE(65, ROWS_AT + wire.E_ADDRESS_LENGTH)),
+    ],
+    [
+      "an id beyond the heap",
+      "bad_table",
+      (blob) => changed(blob, (copy) => copy.writeUInt32LE(5_000, ROWS_AT + wire.E_ID_OFFSET)),
     ],
   ];
 
@@ -144,6 +152,25 @@ describe("a bad snapshot is refused with a reason, and the one in force stays", 
     gateway.advance(2);
     expect(gateway.worker.drive({ body: CHAT }).destination).toBe(A);
     expect(gateway.report().columns[0]).toMatchObject({ topologyEpoch: 1, unread: 0 });
+  });
+
+  test("metrics with adapters beyond the heap: bad_table", () => {
+    const gateway = new Gateway();
+    gateway.serve([A]);
+    const good = encodeMetrics(1, 2, [{ ...IDLE, runningAdapters: ["one"], waitingAdapters: ["two"] }]);
+    expect(gateway.control.exchange("PUT", "/v1/metrics", good).status).toBe(200);
+    const row = wire.HEADER_BYTES;
+    for (const change of [
+      (copy: Buffer) => copy.writeUInt32LE(1, row + wire.M_ADAPTERS),
+      (copy: Buffer) => copy.writeUInt32LE(0xffffffff, row + wire.M_ADAPTERS),
+      (copy: Buffer) => copy.writeUInt16LE(2, row + wire.M_RUNNING_ADAPTERS),
+      (copy: Buffer) => copy.writeUInt16LE(0xffff, row + wire.M_WAITING_ADAPTERS),
+      (copy: Buffer) => copy.writeUInt32LE(8, wire.H_HEAP_LENGTH),
+    ]) {
+      const answer = gateway.control.exchange("PUT", "/v1/metrics", changed(good, change));
+      expect(answer.status).toBe(400);
+      expect(codeOf(answer)).toBe("bad_table");
+    }
   });
 
   test("too large: 413 before all of it has come", () => {

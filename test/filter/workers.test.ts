@@ -2,7 +2,9 @@
 // topology changes.
 
 import { describe, expect, test } from "vitest";
+import { OtherWorker } from "../host/column.ts";
 import { drive, headerOf } from "../host/drive.ts";
+import { fnv1a } from "../host/fnv.ts";
 import type { Stream } from "../host/stream.ts";
 import { CHAT, destinationOf, Gateway, IDLE, POOL, type Worker } from "./gateway.ts";
 
@@ -10,8 +12,12 @@ const [A, B, C, D] = ["10.0.0.1:8000", "10.0.0.2:8000", "10.0.0.3:8000", "10.0.0
 const firstOf = (stream: Stream) => destinationOf(stream)!.split(",")[0]!;
 const inFlightGauge = (gateway: Gateway) => gateway.process.metrics.value(`pointsman_inflight_requests.pool.${POOL}`);
 
+let chats = 0;
+/** A request that has nothing in common with any other: it is at home nowhere. */
+const chat = () => CHAT.replace("hello", `hello ${++chats}`);
+
 function opened(worker: Worker, count: number): Stream[] {
-  return Array.from({ length: count }, () => worker.open());
+  return Array.from({ length: count }, () => worker.open(chat()));
 }
 
 function tally(streams: readonly Stream[]): Map<string, number> {
@@ -34,9 +40,9 @@ describe("in flight", () => {
     const second = gateway.newWorker();
     const streams: Stream[] = [];
     for (let n = 0; n < 50; n++) {
-      streams.push(gateway.worker.open());
+      streams.push(gateway.worker.open(chat()));
       gateway.advance(1);
-      streams.push(second.open());
+      streams.push(second.open(chat()));
       gateway.advance(1);
     }
     const counts = tally(streams);
@@ -50,11 +56,11 @@ describe("in flight", () => {
     const gateway = new Gateway();
     gateway.serve([A, B]);
     const workers = [gateway.worker, gateway.newWorker()];
-    for (const worker of workers) worker.drive({ body: CHAT });
+    for (const worker of workers) worker.drive({ body: chat() });
     for (let n = 0; n < 10; n++) {
       gateway.advance(2);
       const [first, second] = workers.map((worker) => {
-        const stream = worker.open();
+        const stream = worker.open(chat());
         gateway.advance(2);
         return stream;
       });
@@ -122,11 +128,49 @@ function midway(stream: Stream): void {
   stream.reset();
 }
 
+test("a prompt is at home where any worker sent it, as soon as that one's message has come", () => {
+  const gateway = new Gateway();
+  gateway.serve([A, B, C, D]);
+  const workers = [gateway.worker, gateway.newWorker(), gateway.newWorker()];
+  for (const worker of workers) worker.drive({ body: chat() });
+  gateway.advance(20);
+  for (let n = 0; n < 20; n++) {
+    const body = chat();
+    const first = firstOf(workers[n % 3]!.open(body));
+    gateway.process.queues.deliver();
+    for (const worker of workers) expect(firstOf(worker.open(body))).toBe(first);
+    gateway.advance(20);
+  }
+});
+
+test("the report has every column whole", () => {
+  const gateway = new Gateway();
+  gateway.serve([A, B]);
+  gateway.worker.drive({ body: chat() });
+  new OtherWorker(gateway.process).tell([
+    { address: A, inFlight: 3, tokens: 100, adapters: { tiny: 2, large: 1 } },
+    { address: B, inFlight: 1, tokens: 7 },
+  ]);
+  expect(gateway.report().columns).toMatchObject([
+    { slot: 0, requests: 1, blocks: 1, cachedBlocks: 0, adapters: [] },
+    {
+      entries: [
+        { inFlight: 3, tokens: 100 },
+        { inFlight: 1, tokens: 7 },
+      ],
+      adapters: [
+        { addressHash: fnv1a(A), inFlight: 2, adapterHash: fnv1a("tiny") },
+        { addressHash: fnv1a(A), inFlight: 1, adapterHash: fnv1a("large") },
+      ],
+    },
+  ]);
+});
+
 describe("a lost worker", () => {
   test("its requests stop counting after 750 ms, and its slot is taken again", () => {
     const gateway = new Gateway();
     gateway.serve([A, B]);
-    gateway.worker.drive({ body: CHAT });
+    gateway.worker.drive({ body: chat() });
     const lost = gateway.newWorker();
     opened(lost, 30);
     gateway.settle();
@@ -141,7 +185,7 @@ describe("a lost worker", () => {
     const slots = () => gateway.report().columns.map((column) => column.slot);
     const generations = () => gateway.report().columns.map((column) => Number(column.generation));
     expect(slots()).toEqual([0]);
-    gateway.newWorker().drive({ body: CHAT });
+    gateway.newWorker().drive({ body: chat() });
     expect(slots()).toEqual([0, 1]);
     expect(generations()).toEqual([1, 3]);
   });
@@ -154,7 +198,7 @@ describe("a lost worker", () => {
     slow.vm.frozen = true;
     gateway.advance(900);
     const thief = gateway.newWorker();
-    thief.drive({ body: CHAT });
+    thief.drive({ body: chat() });
     expect(gateway.report().columns).toMatchObject([{ slot: 0, entries: [{ inFlight: 1 }] }]);
     slow.vm.frozen = false;
     gateway.settle();
@@ -165,7 +209,7 @@ describe("a lost worker", () => {
   test("an idle worker's heartbeat keeps its place", () => {
     const gateway = new Gateway();
     gateway.serve([A]);
-    gateway.worker.drive({ body: CHAT });
+    gateway.worker.drive({ body: chat() });
     for (let n = 0; n < 20; n++) {
       gateway.advance(149);
       expect(gateway.report().columns).toMatchObject([{ generation: 1n }]);
@@ -178,10 +222,10 @@ describe("a lost worker", () => {
     gateway.serve([A, B]);
     const { vm, root } = gateway.worker;
     const second = vm.root({ role: "filter", failureMode: "FailClose", servedHeader: false });
-    drive(vm, root, { body: CHAT });
+    drive(vm, root, { body: chat() });
     // Its next tick is due at 260 ms, and clears what the second configuration's request left to tell.
     gateway.advance(255);
-    drive(vm, second, { body: CHAT });
+    drive(vm, second, { body: chat() });
     gateway.settle();
     expect([root, second].map((one) => vm.tickPeriodMs(one))).toEqual([250, 250]);
     expect(gateway.inFlightTotal()).toBe(0);
@@ -205,13 +249,13 @@ test("a worker that starts late counts as sent since a scrape only what was sent
   // Seen for the first time with A's thirty requests already running: A waits no longer than B.
   gateway.control.metrics([queueing, queueing]);
   const late = gateway.newWorker();
-  late.drive({ body: CHAT });
+  late.drive({ body: chat() });
   gateway.advance(20);
   for (const address of [A, B]) expect(gateway.inFlight(address)).toBe(address === A ? 30 : 0);
   // In flight decides for B by 2 points; were A's queue taken as 33, B would lead by 4. Make B full: A leads by 1.
   gateway.control.metrics([queueing, { ...queueing, kvUsage: 1, waiting: 30, scrape: 2 }]);
   gateway.advance(2);
-  expect(late.drive({ body: CHAT }).destination!.split(",")[0]).toBe(A);
+  expect(late.drive({ body: chat() }).destination!.split(",")[0]).toBe(A);
 });
 
 describe("a new topology", () => {
@@ -240,7 +284,7 @@ describe("a new topology", () => {
     gateway.advance(2);
     gateway.serve([C]);
     gateway.advance(2);
-    gateway.worker.drive({ body: CHAT });
+    gateway.worker.drive({ body: chat() });
     gateway.serve([A, B, C]);
     gateway.advance(2);
     expect(tally(opened(gateway.worker, 4))).toEqual(new Map([[C, 4]]));
@@ -262,7 +306,7 @@ describe("a new topology", () => {
 
 describe("failures", () => {
   const answered = (worker: Worker, by: string, status = "200") => {
-    const stream = worker.open();
+    const stream = worker.open(chat());
     stream.setProperty("upstream.address", by);
     stream.responseHeaders([[":status", status]], true);
     stream.end();
@@ -271,14 +315,14 @@ describe("failures", () => {
   /** Asks until the pick's first choice is `address`. */
   const picking = (gateway: Gateway, address: string) => {
     for (let n = 0; n < 200; n++) {
-      const stream = gateway.worker.open();
+      const stream = gateway.worker.open(chat());
       if (firstOf(stream) === address) return stream;
       stream.end();
     }
     throw new Error(`${address} is never picked`);
   };
   const everPicked = (worker: Worker, address: string, tries = 60) =>
-    Array.from({ length: tries }, () => worker.drive({ body: CHAT }).destination!).some((list) =>
+    Array.from({ length: tries }, () => worker.drive({ body: chat() }).destination!).some((list) =>
       list.includes(address),
     );
 
@@ -295,18 +339,18 @@ describe("failures", () => {
     expect(headerOf(stream.response.sentHeaders, "x-gateway-destination-endpoint-served")).toBe(second);
     stream.end();
     expect(everPicked(gateway.worker, A)).toBe(false);
-    expect(gateway.worker.drive({ body: CHAT }).destination!.split(",")).toHaveLength(2);
+    expect(gateway.worker.drive({ body: chat() }).destination!.split(",")).toHaveLength(2);
   });
 
   test("served by the third: both before it are left out", () => {
     const gateway = new Gateway();
     gateway.serve([A, B, C, D]);
-    const stream = gateway.worker.open();
+    const stream = gateway.worker.open(chat());
     const [first, second, third] = destinationOf(stream)!.split(",");
     stream.setProperty("upstream.address", third!);
     stream.responseHeaders([[":status", "200"]], true);
     stream.end();
-    const lists = Array.from({ length: 40 }, () => gateway.worker.drive({ body: CHAT }).destination!);
+    const lists = Array.from({ length: 40 }, () => gateway.worker.drive({ body: chat() }).destination!);
     expect(lists.some((list) => list.includes(first!) || list.includes(second!))).toBe(false);
     expect(lists.every((list) => list.includes(third!))).toBe(true);
   });
@@ -314,7 +358,7 @@ describe("failures", () => {
   test("what was in flight when an endpoint failed counts as one failure: it is tried again after a second", () => {
     const gateway = new Gateway();
     gateway.serve([A, B]);
-    const open = Array.from({ length: 16 }, () => gateway.worker.open());
+    const open = Array.from({ length: 16 }, () => gateway.worker.open(chat()));
     const onA = open.filter((stream) => firstOf(stream) === A);
     expect(onA.length).toBeGreaterThan(4);
     for (const stream of open) {
@@ -332,7 +376,7 @@ describe("failures", () => {
     const gateway = new Gateway();
     gateway.serve([A]);
     answered(gateway.worker, A, "503");
-    const own = gateway.worker.open();
+    const own = gateway.worker.open(chat());
     own.setProperty("upstream.address", A);
     own.setProperty("response.code_details", "request_payload_too_large");
     own.responseHeaders([[":status", "413"]], true);
@@ -379,7 +423,7 @@ describe("failures", () => {
     const gateway = new Gateway();
     gateway.serve([A, B]);
     const second = gateway.newWorker();
-    second.drive({ body: CHAT });
+    second.drive({ body: chat() });
     gateway.advance(20);
     const bad = picking(gateway, A);
     bad.setProperty("upstream.address", A);
@@ -399,7 +443,7 @@ describe("failures", () => {
       stream.responseHeaders([[":status", "503"]], true);
       stream.end();
     };
-    const firstChoices = () => Array.from({ length: 30 }, () => firstOf(gateway.worker.open()));
+    const firstChoices = () => Array.from({ length: 30 }, () => firstOf(gateway.worker.open(chat())));
     const steps = () => gateway.control.metrics([IDLE, IDLE]);
     fail();
     gateway.advance(990);
@@ -422,7 +466,7 @@ describe("failures", () => {
   test("an endpoint is not blamed for one whose place it took", () => {
     const gateway = new Gateway();
     gateway.serve([A, B, C]);
-    const stream = gateway.worker.open();
+    const stream = gateway.worker.open(chat());
     const [, second, third] = destinationOf(stream)!.split(",");
     // The second leaves and D comes, while the request waits for its answer.
     gateway.advance(2);
@@ -438,7 +482,7 @@ describe("failures", () => {
   test("endpoints of the list that were not asked are not blamed when a stranger answers", () => {
     const gateway = new Gateway();
     gateway.serve([A, B, C]);
-    const stream = gateway.worker.open();
+    const stream = gateway.worker.open(chat());
     const [first, second, third] = destinationOf(stream)!.split(",");
     stream.setProperty("upstream.address", "10.9.9.9:8000");
     stream.responseHeaders([[":status", "200"]], true);
@@ -452,6 +496,6 @@ describe("failures", () => {
     const gateway = new Gateway();
     gateway.serve([A]);
     answered(gateway.worker, A, "503");
-    expect(gateway.worker.drive({ body: CHAT }).destination).toBe(A);
+    expect(gateway.worker.drive({ body: chat() }).destination).toBe(A);
   });
 });

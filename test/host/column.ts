@@ -4,6 +4,7 @@
 import { WORKERS_MAX } from "../../src/wire/limits.ts";
 import { KEY_COLUMN, KEY_LEASES } from "../../src/wire/names.ts";
 import * as wire from "../../src/wire/report.ts";
+import { fnv1a } from "./fnv.ts";
 import type { Process } from "./process.ts";
 
 export interface ColumnEntry {
@@ -11,7 +12,15 @@ export interface ColumnEntry {
   readonly row: number;
   readonly inFlight: number;
   readonly failures: number;
+  readonly tokens: number;
   readonly failedNs: bigint;
+}
+
+export interface AdapterEntry {
+  readonly addressHash: bigint;
+  readonly row: number;
+  readonly inFlight: number;
+  readonly adapterHash: bigint;
 }
 
 export interface Column {
@@ -23,7 +32,19 @@ export interface Column {
   readonly requests: number;
   readonly picks: number;
   readonly unread: number;
+  readonly blocks: number;
+  readonly cachedBlocks: number;
+  readonly indexPairs: number;
+  readonly indexKib: number;
+  readonly truncated: number;
+  readonly unlearned: number;
+  readonly told: number;
+  readonly learned: number;
+  readonly messages: number;
+  readonly slowestUs: number;
+  readonly deliveryNs: number;
   readonly entries: readonly ColumnEntry[];
+  readonly adapters: readonly AdapterEntry[];
 }
 
 export interface Report {
@@ -33,38 +54,60 @@ export interface Report {
   readonly columns: readonly Column[];
 }
 
-/** FNV-1a, 64 bit, of the text's UTF-8 bytes. */
-export function addressHash(address: string): bigint {
-  let hash = 0xcbf29ce484222325n;
-  for (const byte of Buffer.from(address)) hash = ((hash ^ BigInt(byte)) * 0x100000001b3n) & 0xffffffffffffffffn;
-  return hash;
+function decodeEntry(bytes: Buffer): ColumnEntry {
+  return {
+    addressHash: bytes.readBigUInt64LE(wire.N_ADDRESS_HASH),
+    row: bytes.readUInt32LE(wire.N_ROW),
+    inFlight: bytes.readUInt32LE(wire.N_IN_FLIGHT),
+    failures: bytes.readUInt32LE(wire.N_FAILURES),
+    tokens: bytes.readUInt32LE(wire.N_TOKENS),
+    failedNs: bytes.readBigUInt64LE(wire.N_FAILED_NS),
+  };
+}
+
+function decodeAdapter(bytes: Buffer): AdapterEntry {
+  return {
+    addressHash: bytes.readBigUInt64LE(wire.A_ADDRESS_HASH),
+    row: bytes.readUInt32LE(wire.A_ROW),
+    inFlight: bytes.readUInt32LE(wire.A_IN_FLIGHT),
+    adapterHash: bytes.readBigUInt64LE(wire.A_ADAPTER_HASH),
+  };
+}
+
+/** `count` rows of `rowBytes` bytes, the first at `at`. */
+function rowsOf<T>(bytes: Buffer, at: number, count: number, rowBytes: number, decode: (row: Buffer) => T): T[] {
+  return Array.from({ length: count }, (_, index) => decode(bytes.subarray(at + index * rowBytes)));
 }
 
 export function decodeColumn(bytes: Buffer): { column: Column; length: number } {
   const count = bytes.readUInt32LE(wire.C_ENTRY_COUNT);
-  const entries: ColumnEntry[] = [];
-  for (let index = 0; index < count; index++) {
-    const at = wire.COLUMN_BYTES + index * wire.ENTRY_BYTES;
-    entries.push({
-      addressHash: bytes.readBigUInt64LE(at + wire.N_ADDRESS_HASH),
-      row: bytes.readUInt32LE(at + wire.N_ROW),
-      inFlight: bytes.readUInt32LE(at + wire.N_IN_FLIGHT),
-      failures: bytes.readUInt32LE(at + wire.N_FAILURES),
-      failedNs: bytes.readBigUInt64LE(at + wire.N_FAILED_NS),
-    });
-  }
+  const adapterCount = bytes.readUInt32LE(wire.C_ADAPTER_COUNT);
+  const adaptersAt = wire.COLUMN_BYTES + count * wire.ENTRY_BYTES;
+  const u64 = (at: number) => Number(bytes.readBigUInt64LE(at));
   const column: Column = {
     generation: bytes.readBigUInt64LE(wire.C_GENERATION),
     heartbeatNs: bytes.readBigUInt64LE(wire.C_HEARTBEAT_NS),
-    topologyEpoch: Number(bytes.readBigUInt64LE(wire.C_TOPOLOGY_EPOCH)),
-    metricsSequence: Number(bytes.readBigUInt64LE(wire.C_METRICS_SEQUENCE)),
+    topologyEpoch: u64(wire.C_TOPOLOGY_EPOCH),
+    metricsSequence: u64(wire.C_METRICS_SEQUENCE),
     slot: bytes.readUInt32LE(wire.C_SLOT),
-    requests: Number(bytes.readBigUInt64LE(wire.C_REQUESTS)),
-    picks: Number(bytes.readBigUInt64LE(wire.C_PICKS)),
+    requests: u64(wire.C_REQUESTS),
+    picks: u64(wire.C_PICKS),
     unread: bytes.readUInt32LE(wire.C_UNREAD),
-    entries,
+    blocks: u64(wire.C_BLOCKS),
+    cachedBlocks: u64(wire.C_CACHED_BLOCKS),
+    indexPairs: bytes.readUInt32LE(wire.C_INDEX_PAIRS),
+    indexKib: bytes.readUInt32LE(wire.C_INDEX_KIB),
+    truncated: bytes.readUInt32LE(wire.C_TRUNCATED),
+    unlearned: bytes.readUInt32LE(wire.C_UNLEARNED),
+    told: u64(wire.C_TOLD),
+    learned: u64(wire.C_LEARNED),
+    messages: bytes.readUInt32LE(wire.C_MESSAGES),
+    slowestUs: bytes.readUInt32LE(wire.C_SLOWEST_US),
+    deliveryNs: u64(wire.C_DELIVERY_NS),
+    entries: rowsOf(bytes, wire.COLUMN_BYTES, count, wire.ENTRY_BYTES, decodeEntry),
+    adapters: rowsOf(bytes, adaptersAt, adapterCount, wire.ADAPTER_ENTRY_BYTES, decodeAdapter),
   };
-  return { column, length: wire.COLUMN_BYTES + count * wire.ENTRY_BYTES };
+  return { column, length: adaptersAt + adapterCount * wire.ADAPTER_ENTRY_BYTES };
 }
 
 /** Throws when the bytes are not a report of the current version, or do not end with their last column. */
@@ -93,6 +136,9 @@ export interface Told {
   readonly inFlight?: number;
   readonly failures?: number;
   readonly failedNs?: bigint;
+  readonly tokens?: number;
+  /** Requests in flight by the adapter's name. */
+  readonly adapters?: Readonly<Record<string, number>>;
 }
 
 const LEASE_BYTES = 16;
@@ -116,21 +162,39 @@ export class OtherWorker {
 
   /** Publishes its whole column, heard of now. */
   tell(endpoints: readonly Told[]): void {
-    const bytes = Buffer.alloc(wire.COLUMN_BYTES + endpoints.length * wire.ENTRY_BYTES);
-    bytes.writeBigUInt64LE(OTHER_WORKER_GENERATION, wire.C_GENERATION);
-    bytes.writeBigUInt64LE(this.process.clock.monotonicNs, wire.C_HEARTBEAT_NS);
-    bytes.writeUInt32LE(endpoints.length, wire.C_ENTRY_COUNT);
-    bytes.writeUInt32LE(this.slot, wire.C_SLOT);
-    endpoints.forEach((endpoint, index) => {
-      const at = wire.COLUMN_BYTES + index * wire.ENTRY_BYTES;
-      bytes.writeBigUInt64LE(addressHash(endpoint.address), at + wire.N_ADDRESS_HASH);
-      bytes.writeUInt32LE(0xffffffff, at + wire.N_ROW);
-      bytes.writeUInt32LE(endpoint.inFlight ?? 0, at + wire.N_IN_FLIGHT);
-      bytes.writeUInt32LE(endpoint.failures ?? 0, at + wire.N_FAILURES);
-      bytes.writeBigUInt64LE(endpoint.failedNs ?? 0n, at + wire.N_FAILED_NS);
-    });
+    const entries = endpoints.map(encodeEntry);
+    const adapters = endpoints.flatMap(encodeAdapters);
+    const head = Buffer.alloc(wire.COLUMN_BYTES);
+    head.writeBigUInt64LE(OTHER_WORKER_GENERATION, wire.C_GENERATION);
+    head.writeBigUInt64LE(this.process.clock.monotonicNs, wire.C_HEARTBEAT_NS);
+    head.writeUInt32LE(entries.length, wire.C_ENTRY_COUNT);
+    head.writeUInt32LE(adapters.length, wire.C_ADAPTER_COUNT);
+    head.writeUInt32LE(this.slot, wire.C_SLOT);
+    const bytes = Buffer.concat([head, ...entries, ...adapters]);
     this.process.sharedData.set(`${KEY_COLUMN}${this.slot}`, bytes, 0);
   }
+}
+
+function encodeEntry(endpoint: Told): Buffer {
+  const row = Buffer.alloc(wire.ENTRY_BYTES);
+  row.writeBigUInt64LE(fnv1a(endpoint.address), wire.N_ADDRESS_HASH);
+  row.writeUInt32LE(0xffffffff, wire.N_ROW);
+  row.writeUInt32LE(endpoint.inFlight ?? 0, wire.N_IN_FLIGHT);
+  row.writeUInt32LE(endpoint.failures ?? 0, wire.N_FAILURES);
+  row.writeUInt32LE(endpoint.tokens ?? 0, wire.N_TOKENS);
+  row.writeBigUInt64LE(endpoint.failedNs ?? 0n, wire.N_FAILED_NS);
+  return row;
+}
+
+function encodeAdapters(endpoint: Told): Buffer[] {
+  return Object.entries(endpoint.adapters ?? {}).map(([name, inFlight]) => {
+    const row = Buffer.alloc(wire.ADAPTER_ENTRY_BYTES);
+    row.writeBigUInt64LE(fnv1a(endpoint.address), wire.A_ADDRESS_HASH);
+    row.writeUInt32LE(0xffffffff, wire.A_ROW);
+    row.writeUInt32LE(inFlight, wire.A_IN_FLIGHT);
+    row.writeBigUInt64LE(fnv1a(name), wire.A_ADAPTER_HASH);
+    return row;
+  });
 }
 
 /** The columns in shared data, whole or not, by slot. */
@@ -143,7 +207,7 @@ export function columnsOf(process: Process): Column[] {
 
 /** Requests in flight on an endpoint, over all columns. */
 export function inFlightOn(process: Process, address: string): number {
-  const wanted = addressHash(address);
+  const wanted = fnv1a(address);
   return columnsOf(process)
     .flatMap((column) => column.entries)
     .filter((entry) => entry.addressHash === wanted)

@@ -173,18 +173,32 @@ test("shared data: a cas of another write loses, a cas for a key that does not e
   expect(Buffer.from(shared.get("k")!.bytes).toString()).toBe("b");
 });
 
-test("shared queues: readers are told on delivery, and a name taken over keeps its messages", () => {
+test("shared queues: who is called is settled on sending; a name taken over keeps its messages", () => {
   const queues = new SharedQueues();
   const told: string[] = [];
-  const reader = (name: string) => ({ queueReady: (_: number, token: number) => void told.push(`${name} ${token}`) });
+  const reader = (name: string, hangs = false) => ({
+    queueReady: (_: number, token: number) => {
+      told.push(`${name} ${token}`);
+      return !hangs;
+    },
+  });
   const token = queues.register("q", reader("first"), 1);
   expect(queues.enqueue(token, Buffer.from("a"))).toBe(true);
   expect(queues.enqueue(99, Buffer.from("a"))).toBe(false);
   expect(told).toEqual([]);
   expect(queues.register("q", reader("second"), 2)).toBe(token);
+  queues.enqueue(token, Buffer.from("b"));
   queues.deliver();
-  expect(told).toEqual([`second ${token}`]);
+  expect(told.splice(0)).toEqual([`first ${token}`, `second ${token}`]);
+  expect(queues.waiting("q")).toBe(2);
   expect(queues.dequeue(token)).toEqual(Buffer.from("a"));
+  expect(queues.dequeue(token)).toEqual(Buffer.from("b"));
   expect(queues.dequeue(token)).toBe("none");
   expect(queues.dequeue(99)).toBeUndefined();
+  // A thread that hangs gets its calls when it goes on.
+  queues.register("q", reader("third", true), 3);
+  queues.enqueue(token, Buffer.from("c"));
+  queues.deliver();
+  queues.deliver();
+  expect(told).toEqual([`third ${token}`, `third ${token}`]);
 });

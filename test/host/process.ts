@@ -34,7 +34,7 @@ export class Process {
     this.path = path;
   }
 
-  /** Loads the module once more: what each worker thread has, and what follows a trap. */
+  /** Loads the module once more: what each worker thread has. */
   newVm(): Vm {
     let module = compiled.get(this.path);
     if (module === undefined) {
@@ -46,8 +46,16 @@ export class Process {
     return vm;
   }
 
-  /** Lets time pass: the timers of all VMs fire when they are due, the earliest first. */
+  /** What follows a trap, on the same thread: callbacks that Envoy owes the old VM come to the new one. */
+  reload(vm: Vm): Vm {
+    const successor = this.newVm();
+    vm.successor = successor;
+    return successor;
+  }
+
+  /** Lets time pass: messages are delivered, the timers of all VMs fire when they are due, the earliest first. */
   advanceMs(ms: number): void {
+    this.queues.deliver();
     const end = this.clock.monotonicNs + BigInt(Math.round(ms * 1e6));
     for (;;) {
       let next: Vm | undefined;
@@ -61,6 +69,7 @@ export class Process {
       if (next === undefined) break;
       if (dueNs > this.clock.monotonicNs) this.clock.advanceNs(dueNs - this.clock.monotonicNs);
       next.fireTimers();
+      this.queues.deliver();
     }
     this.clock.advanceNs(end - this.clock.monotonicNs);
   }

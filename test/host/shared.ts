@@ -39,7 +39,8 @@ export class SharedData {
 
 /** Who is called when a message waits in a queue. */
 export interface QueueReader {
-  queueReady(rootId: number, token: number): void;
+  /** False: its thread hangs, and it is to be called later. */
+  queueReady(rootId: number, token: number): boolean;
 }
 
 interface Queue {
@@ -49,12 +50,15 @@ interface Queue {
   readonly messages: Uint8Array[];
 }
 
+/** A call that waits for its reader's thread. As in Envoy, the sender has settled whom it goes to. */
+type Call = Pick<Queue, "token" | "reader" | "rootId">;
+
 export class SharedQueues {
   private readonly byName = new Map<string, Queue>();
   private readonly byToken = new Map<number, Queue>();
-  private readonly due: Queue[] = [];
+  private due: Call[] = [];
 
-  /** The same name again takes the queue over, messages included. */
+  /** The same name again takes the queue over, messages included. Calls under way go to the former reader. */
   register(name: string, reader: QueueReader, rootId: number): number {
     const present = this.byName.get(name);
     if (present !== undefined) {
@@ -72,11 +76,16 @@ export class SharedQueues {
     return this.byName.get(name)?.token;
   }
 
+  /** Messages that lie in a queue; undefined when there is none of that name. */
+  waiting(name: string): number | undefined {
+    return this.byName.get(name)?.messages.length;
+  }
+
   enqueue(token: number, bytes: Uint8Array): boolean {
     const queue = this.byToken.get(token);
     if (queue === undefined) return false;
     queue.messages.push(bytes);
-    this.due.push(queue);
+    this.due.push({ token, reader: queue.reader, rootId: queue.rootId });
     return true;
   }
 
@@ -86,9 +95,13 @@ export class SharedQueues {
     return queue === undefined ? undefined : (queue.messages.shift() ?? "none");
   }
 
-  /** Calls the readers of everything enqueued so far: Envoy does it from each reader's own thread. */
+  /** Calls the readers of what was enqueued, one call for each message: Envoy does it from each reader's own thread. */
   deliver(): void {
-    for (const queue of this.due.splice(0)) queue.reader.queueReady(queue.rootId, queue.token);
+    const waiting: Call[] = [];
+    for (let call = this.due.shift(); call !== undefined; call = this.due.shift()) {
+      if (!call.reader.queueReady(call.rootId, call.token)) waiting.push(call);
+    }
+    this.due = waiting;
   }
 }
 

@@ -18,6 +18,8 @@ export class Vm {
   trap: Error | undefined;
   /** The thread hangs: its timers do not fire. */
   frozen = false;
+  /** The VM that Envoy started on this thread after this one had trapped. */
+  successor: Vm | undefined;
   /** By root context: how often it asked to be called, and when that is due next. */
   private readonly timers = new Map<number, { periodMs: number; dueNs: bigint }>();
   private readonly exports: Record<string, unknown>;
@@ -135,8 +137,12 @@ export class Vm {
     return entry.result;
   }
 
-  queueReady(rootId: number, token: number): void {
+  /** After a trap: to the VM that took this one's place, whose root contexts have the same ids again. */
+  queueReady(rootId: number, token: number): boolean {
+    if (this.successor !== undefined) return this.successor.queueReady(rootId, token);
+    if (this.frozen) return false;
     const root = this.contexts.get(rootId);
     if (root !== undefined) this.call("proxy_on_queue_ready", root, rootId, token);
+    return true;
   }
 }

@@ -10,6 +10,11 @@ export class Draws {
     this.state = BigInt(seed) & MASK_64;
   }
 
+  /** Draws what this one will. */
+  copy(): Draws {
+    return new Draws(this.state);
+  }
+
   /** The 32 random bits of the next pick. */
   draw(): number {
     this.state = (this.state + 0x9e3779b97f4a7c15n) & MASK_64;

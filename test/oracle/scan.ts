@@ -11,9 +11,8 @@ export interface ScanResult {
   readonly model: string | undefined;
   /** True only for the literal true. */
   readonly stream: boolean;
-  /** max_tokens and max_completion_tokens where they are whole numbers from 0 to 2³¹ − 1. */
-  readonly maxTokens: number | undefined;
-  readonly maxCompletionTokens: number | undefined;
+  /** Of a chat request: max_completion_tokens, else max_tokens, whole numbers from 0 to 2³¹ − 1. */
+  readonly maxOutput: number | undefined;
 }
 
 /** Reads a whole body. */
@@ -29,13 +28,12 @@ export function scan(body: Uint8Array): ScanResult {
     outcome: typeof model === "string" ? "ok" : "no-model",
     model: typeof model === "string" && Buffer.byteLength(model) <= MODEL_BYTES_MAX ? model : undefined,
     stream: own("stream") === true,
-    maxTokens: tokenLimit(own("max_tokens")),
-    maxCompletionTokens: tokenLimit(own("max_completion_tokens")),
+    maxOutput: tokenLimit(own("max_completion_tokens")) ?? tokenLimit(own("max_tokens")),
   };
 }
 
 function refused(outcome: ScanOutcome): ScanResult {
-  return { outcome, model: undefined, stream: false, maxTokens: undefined, maxCompletionTokens: undefined };
+  return { outcome, model: undefined, stream: false, maxOutput: undefined };
 }
 
 /** undefined when the bytes are not UTF-8 or not JSON; no JSON value is undefined. */

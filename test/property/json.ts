@@ -102,17 +102,10 @@ const { value, member } = fc.letrec<{ value: string; member: string; array: stri
   member: fc.tuple(name, whitespace, whitespace, tie("value")).map(([key, a, b, held]) => `${key}${a}:${b}${held}`),
 }));
 
-interface TopMember {
-  readonly text: string;
-  /** Bytes of the value, when the member is the prompt. */
-  readonly promptBytes: number | undefined;
-}
-
-function topMember(names: readonly string[], held: fc.Arbitrary<string>, isPrompt: boolean): fc.Arbitrary<TopMember> {
-  return fc.tuple(fc.constantFrom(...names).chain(spelt), whitespace, whitespace, held).map(([key, a, b, text]) => ({
-    text: `${key}${a}:${b}${text}`,
-    promptBytes: isPrompt ? Buffer.byteLength(text) : undefined,
-  }));
+function topMember(names: readonly string[], held: fc.Arbitrary<string>): fc.Arbitrary<string> {
+  return fc
+    .tuple(fc.constantFrom(...names).chain(spelt), whitespace, whitespace, held)
+    .map(([key, a, b, text]) => `${key}${a}:${b}${text}`);
 }
 
 const modelName = fc.oneof(
@@ -120,58 +113,49 @@ const modelName = fc.oneof(
   { weight: 4, arbitrary: string },
   fc.constantFrom(256, 257, 600).map((length) => `"${"n".repeat(length)}"`),
 );
-const message = fc.tuple(string, string).map(([role, said]) => `{"role":${role},"model":"inner","content":${said}}`);
+const part = fc
+  .tuple(fc.constantFrom("text", "image_url", "image", "tool_result"), value)
+  .map(([type, held]) => `{"text":${held},"type":"${type}","image_url":{"url":${held}},"content":${held}}`);
+const message = fc.oneof(
+  fc.tuple(string, string).map(([role, said]) => `{"role":${role},"model":"inner","content":${said}}`),
+  fc.tuple(part, value).map(([said, role]) => `{"content":[${said}],"role":${role}}`),
+);
 const messages = fc.array(message, { maxLength: 3 }).map((list) => `[${list.join(", ")}]`);
 
-const top: fc.Arbitrary<TopMember> = fc.oneof(
-  { weight: 4, arbitrary: topMember(["model"], fc.oneof({ weight: 5, arbitrary: modelName }, value), false) },
-  { weight: 2, arbitrary: topMember(["stream"], fc.oneof({ weight: 2, arbitrary: literal }, value), false) },
+const top: fc.Arbitrary<string> = fc.oneof(
+  { weight: 4, arbitrary: topMember(["model"], fc.oneof({ weight: 5, arbitrary: modelName }, value)) },
+  { weight: 2, arbitrary: topMember(["stream"], fc.oneof({ weight: 2, arbitrary: literal }, value)) },
   {
     weight: 2,
     arbitrary: topMember(
       ["max_tokens", "max_completion_tokens"],
       fc.oneof({ weight: 3, arbitrary: whole }, number, value),
-      false,
     ),
   },
-  { weight: 2, arbitrary: topMember(["messages", "prompt"], fc.oneof(messages, value), true) },
-  fc
-    .tuple(otherName, whitespace, value)
-    .map(([key, space, held]) => ({ text: `${key}:${space}${held}`, promptBytes: undefined })),
+  { weight: 2, arbitrary: topMember(["messages", "prompt"], fc.oneof(messages, value)) },
+  { weight: 2, arbitrary: topMember(["tools", "input", "instructions", "items", "system", "token_ids"], value) },
+  fc.tuple(otherName, whitespace, value).map(([key, space, held]) => `${key}:${space}${held}`),
 );
 
-export interface Body {
-  readonly bytes: Buffer;
-  /** Bytes of the last `messages` or `prompt` member, 0 without one; undefined when bytes were changed. */
-  readonly promptBytes: number | undefined;
-}
-
 /** A whole JSON object as clients send it, and stranger ones. */
-export const object: fc.Arbitrary<Body> = fc
+export const object: fc.Arbitrary<Buffer> = fc
   .tuple(fc.array(top, { maxLength: 8 }), fc.array(between, { maxLength: 8 }), whitespace, whitespace)
-  .map(([members, commas, before, after]) => {
-    const text = listOf(
-      members.map((entry) => entry.text),
-      `${before}{${after}`,
-      `${before}}${after}`,
-      commas,
-    );
-    const prompts = members.filter((entry) => entry.promptBytes !== undefined);
-    return { bytes: Buffer.from(text), promptBytes: prompts.at(-1)?.promptBytes ?? 0 };
-  });
+  .map(([members, commas, before, after]) =>
+    Buffer.from(listOf(members, `${before}{${after}`, `${before}}${after}`, commas)),
+  );
 
-const anyValue: fc.Arbitrary<Body> = fc
+const anyValue: fc.Arbitrary<Buffer> = fc
   .tuple(whitespace, fc.oneof(value, member), whitespace)
-  .map((parts) => ({ bytes: Buffer.from(parts.join("")), promptBytes: undefined }));
+  .map((parts) => Buffer.from(parts.join("")));
 
 /** Nested just below, at and above the limit of depth, closed and cut short. */
-export const deep: fc.Arbitrary<Body> = fc
+export const deep: fc.Arbitrary<Buffer> = fc
   .tuple(fc.integer({ min: 500, max: 520 }), fc.constantFrom("[", '{"a":', '{"model":'), fc.constantFrom(0, 1, 2))
   .map(([depth, opening, how]) => {
     const closing = opening === "[" ? "]" : "}";
     const inner = `${opening.repeat(depth)}1${how === 0 ? "" : closing.repeat(depth)}`;
     const tail = how === 2 ? "}" : "";
-    return { bytes: Buffer.from(`{"model":"m","tools":${inner}${tail}`), promptBytes: undefined };
+    return Buffer.from(`{"model":"m","tools":${inner}${tail}`);
   });
 
 const badUtf8 = fc.constantFrom(
@@ -198,23 +182,23 @@ function toBytes(part: string): Buffer {
 }
 
 /** A body that lost its end, or whose bytes were replaced, put in or taken out at one place or two. */
-const damaged: fc.Arbitrary<Body> = fc
+const damaged: fc.Arbitrary<Buffer> = fc
   .tuple(
     fc.oneof(object, object, anyValue),
     fc.array(fc.tuple(fc.nat(), fc.nat({ max: 2 }), oddBytes), { minLength: 1, maxLength: 2 }),
     fc.option(fc.nat(), { freq: 3 }),
   )
   .map(([body, changes, cut]) => {
-    let bytes = body.bytes;
+    let bytes = body;
     for (const [place, removed, added] of changes) {
       const at = place % (bytes.length + 1);
       bytes = Buffer.concat([bytes.subarray(0, at), added, bytes.subarray(at + removed)]);
     }
     if (cut !== null) bytes = bytes.subarray(0, cut % (bytes.length + 1));
-    return { bytes, promptBytes: undefined };
+    return bytes;
   });
 
-export const body: fc.Arbitrary<Body> = fc.oneof(
+export const body: fc.Arbitrary<Buffer> = fc.oneof(
   { weight: 6, arbitrary: object },
   { weight: 5, arbitrary: damaged },
   { weight: 2, arbitrary: anyValue },

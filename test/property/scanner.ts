@@ -5,33 +5,52 @@ import { join } from "node:path";
 import { type Imports, instantiateSync } from "@assemblyscript/loader";
 import { main } from "assemblyscript/asc";
 import { FETCH_BYTES, MODEL_BYTES_MAX } from "../../src/wire/limits.ts";
-import type { ScanOutcome, ScanResult } from "../oracle/scan.ts";
+import { API_CHAT } from "../../src/wire/program.ts";
+import type { ScanOutcome } from "../oracle/scan.ts";
 
-export interface Scanned extends ScanResult {
-  /** Bytes of the value of `messages` or `prompt`, whichever came last. */
-  readonly promptBytes: number;
+export interface Scanned {
+  readonly outcome: ScanOutcome;
+  /** Text of `model`; undefined unless ok, and when it is longer than MODEL_BYTES_MAX. */
+  readonly model: string | undefined;
+  readonly stream: boolean;
+  /** The API's limit of output tokens. */
+  readonly maxOutput: number | undefined;
+  /** Of each prompt whole pseudo-tokens. */
+  readonly prompts: readonly Buffer[];
+  readonly tokens: number;
+  readonly truncated: boolean;
+  readonly salt: string;
 }
 
 type Exports = {
   readonly memory: WebAssembly.Memory;
   _initialize(): void;
-  reset(): void;
+  proxy_on_memory_allocate(size: number): number;
+  begin(api: number, extract: boolean): void;
   buffer(): number;
   feed(length: number): number;
+  end(): void;
   isComplete(): number;
   top(): number;
   model(): number;
   modelPointer(): number;
   modelLength(): number;
   stream(): number;
-  maxTokens(): number;
-  maxCompletionTokens(): number;
-  promptBytes(): number;
+  maxOutput(): number;
+  promptCount(): number;
+  promptPointer(n: number): number;
+  promptBytes(n: number): number;
+  promptTokens(): number;
+  isTruncated(): number;
+  saltPointer(): number;
+  saltLength(): number;
 };
 
 // What the exports answer, see assembly/request/3_scan.ts
 const MORE = 0;
 const TOO_DEEP = 2;
+/** The host's status for a header that is not there. */
+const NOT_FOUND = 1;
 const TOP_OBJECT = 1;
 const MODEL_TEXT = 1;
 const MODEL_TOO_LONG = 3;
@@ -41,13 +60,15 @@ const BEHIND_BYTES = 80;
 const ROOT = new URL("../..", import.meta.url).pathname;
 
 export class Scanner {
+  /** Request headers that a scan may ask for, by name in lower case. */
+  readonly headers = new Map<string, string>();
   private readonly exports: Exports;
   private readonly piece: Uint8Array;
 
   private constructor(module: WebAssembly.Module) {
     // The type knows only the names of env that the loader itself fills.
-    const imports = { env: { proxy_log: () => 0 } as object } as Imports;
-    this.exports = instantiateSync<Exports>(module, imports).exports;
+    const env = { proxy_log: () => 0, proxy_get_header_map_value: this.getHeader.bind(this) };
+    this.exports = instantiateSync<Exports>(module, { env: env as object } as Imports).exports;
     this.exports._initialize();
     this.piece = new Uint8Array(this.exports.memory.buffer, this.exports.buffer(), FETCH_BYTES);
   }
@@ -74,30 +95,65 @@ export class Scanner {
     return new Scanner(new WebAssembly.Module(wasm));
   }
 
-  /** Feeds the body cut before each of `cuts` (ascending). */
-  scan(body: Uint8Array, cuts: readonly number[]): Scanned {
+  /** Feeds the body cut before each of `cuts` (ascending), and in pieces that fit. */
+  scan(body: Uint8Array, cuts: readonly number[] = [], api: number = API_CHAT, extract = true): Scanned {
     const { exports } = this;
-    exports.reset();
+    exports.begin(api, extract);
     let from = 0;
     let answer = MORE;
     for (const to of [...cuts, body.length]) {
-      this.piece.set(body.subarray(from, to));
-      // Whoever reads on past the end finds what would carry on or end a value.
-      this.piece.fill(BEHIND[(to - from) % BEHIND.length]!, to - from, to - from + BEHIND_BYTES);
-      answer = exports.feed(to - from);
+      for (; answer === MORE && to - from > FETCH_BYTES; from += FETCH_BYTES) {
+        answer = this.feed(body.subarray(from, from + FETCH_BYTES));
+      }
+      if (answer === MORE) answer = this.feed(body.subarray(from, to));
       if (answer !== MORE) break;
       from = to;
     }
+    exports.end();
     const outcome = this.outcome(answer);
     const refused = outcome !== "ok" && outcome !== "no-model";
     return {
       outcome,
       model: outcome === "ok" && exports.model() === MODEL_TEXT ? this.model() : undefined,
       stream: !refused && exports.stream() !== 0,
-      maxTokens: refused ? undefined : limit(exports.maxTokens()),
-      maxCompletionTokens: refused ? undefined : limit(exports.maxCompletionTokens()),
-      promptBytes: exports.promptBytes(),
+      maxOutput: refused ? undefined : limit(exports.maxOutput()),
+      prompts: Array.from({ length: exports.promptCount() }, (_, n) => this.prompt(n)),
+      tokens: exports.promptTokens() >>> 0,
+      truncated: exports.isTruncated() !== 0,
+      salt: this.text(exports.saltPointer(), exports.saltLength()).toString("utf8"),
     };
+  }
+
+  private getHeader(_map: number, key: number, keyLength: number, outPointer: number, outSize: number): number {
+    const value = this.headers.get(this.text(key, keyLength).toString("utf8"));
+    if (value === undefined) return NOT_FOUND;
+    const bytes = Buffer.from(value);
+    const start = this.exports.proxy_on_memory_allocate(bytes.length);
+    const { buffer } = this.exports.memory;
+    new Uint8Array(buffer).set(bytes, start);
+    new DataView(buffer).setUint32(outPointer, start, true);
+    new DataView(buffer).setUint32(outSize, bytes.length, true);
+    return 0;
+  }
+
+  private feed(piece: Uint8Array): number {
+    this.piece.set(piece);
+    // Whoever reads on past the end finds what would carry on or end a value.
+    const behind = BEHIND[piece.length % BEHIND.length]!;
+    this.piece.fill(behind, piece.length, piece.length + BEHIND_BYTES);
+    return this.exports.feed(piece.length);
+  }
+
+  private prompt(n: number): Buffer {
+    const start = this.exports.promptPointer(n);
+    const bytes = this.exports.promptBytes(n);
+    if (start % 8 !== 0 || bytes % 4 !== 0) throw new Error(`prompt ${n} of ${bytes} bytes at ${start}`);
+    return this.text(start, bytes);
+  }
+
+  /** A copy: the next scan writes over what it finds there. */
+  private text(start: number, length: number): Buffer {
+    return Buffer.from(Buffer.from(this.exports.memory.buffer, start, length));
   }
 
   private outcome(answer: number): ScanOutcome {
@@ -111,7 +167,7 @@ export class Scanner {
   private model(): string {
     const length = this.exports.modelLength();
     if (length > MODEL_BYTES_MAX) throw new Error(`a model of ${length} bytes`);
-    return Buffer.from(this.exports.memory.buffer, this.exports.modelPointer(), length).toString("utf8");
+    return this.text(this.exports.modelPointer(), length).toString("utf8");
   }
 }
 

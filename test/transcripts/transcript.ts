@@ -7,6 +7,7 @@ import { Control } from "../host/control.ts";
 import { drive } from "../host/drive.ts";
 import type { HeaderList } from "../host/header-map.ts";
 import { Process } from "../host/process.ts";
+import type { ProgramSpec } from "../host/program.ts";
 import type { Root } from "../host/root.ts";
 import type { RowSpec } from "../host/snapshot.ts";
 import type { Stream } from "../host/stream.ts";
@@ -74,6 +75,7 @@ class Stage {
   private readonly control = new Control(this.process);
   private readonly vm = this.process.newVm();
   private root: Root | undefined;
+  private program: ProgramSpec | undefined;
   private stream: Stream | undefined;
   private recorded: Vm = this.vm;
 
@@ -92,9 +94,11 @@ class Stage {
     const rest = words.join(" ");
     const text = indented.join("\n");
     if (verb === "config") this.root = this.vm.root(rest);
+    else if (verb === "program") this.program = JSON.parse(rest) as ProgramSpec;
     else if (verb === "control") this.recorded = this.control.vm;
     else if (verb === "topology") {
-      this.control.topology([{ name: POOL, endpoints: words.map((address) => ({ address })) }]);
+      const program = this.program === undefined ? {} : { program: this.program };
+      this.control.topology([{ name: POOL, endpoints: words.map((address) => ({ address })), ...program }]);
     } else if (verb === "metrics") this.control.metrics(indented.map(row));
     else if (verb === "advance") this.process.advanceMs(Number.parseFloat(rest));
     else if (verb === "put") this.control.exchange("PUT", rest, Buffer.from(text));

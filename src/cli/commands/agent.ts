@@ -1,9 +1,9 @@
 // `pointsman agent`: the sidecar alone.
 
+import { ConfigError } from "../../control/config.ts";
 import { jsonLog } from "../../control/log.ts";
 import { startAgent } from "../../control/main.ts";
-import { expectDefaultProfile } from "../default-profile.ts";
-import { ADDRESS, DIRECTORY, DURATION, FILE, PATH, POOL, SIZE } from "../flags.ts";
+import { ADDRESS, DIRECTORY, DURATION, FILE, PATH, PLACE, POOL, SIZE, UsageError } from "../flags.ts";
 import { agentLogLevel, LOG_LEVEL } from "../log-level.ts";
 import type { Runnable } from "../main.ts";
 import { scrapeAccess, scrapeFlags } from "../scrape-flags.ts";
@@ -12,7 +12,11 @@ import { toldToStop } from "../signals.ts";
 const flags = {
   objects: { kind: DIRECTORY, required: true, help: "folder of Kubernetes YAML documents, watched" },
   socket: { kind: PATH, required: true, help: "control socket of the Envoy to feed" },
-  config: { kind: FILE, help: "an EndpointPickerConfig document; only the default profile is accepted" },
+  config: {
+    kind: FILE,
+    help: "an EndpointPickerConfig document, watched; flags count before what it says (default: the default profile)",
+  },
+  topology: { kind: PLACE, help: "where this gateway is, for topology affinity: host=…,rack=…,zone=…,region=…" },
   agent: { kind: ADDRESS, help: "serves /healthz, /readyz, /metrics and /snapshot here (default 127.0.0.1:9910)" },
   "scrape-interval": { kind: DURATION, help: "of endpoints with work from us; idle ones back off (default 50ms)" },
   ...scrapeFlags,
@@ -27,7 +31,6 @@ export const command: Runnable<typeof flags> = {
   summary: "the sidecar alone: watches objects, scrapes endpoints, feeds the filter",
   flags,
   run: async (given) => {
-    expectDefaultProfile(given.config);
     const metrics = scrapeAccess("agent", given);
     const stopping = toldToStop();
     const level = agentLogLevel(given["log-level"] ?? "info");
@@ -37,10 +40,14 @@ export const command: Runnable<typeof flags> = {
       listen: given.agent ?? { host: "127.0.0.1", port: 9910 },
       scrapeIntervalMs: given["scrape-interval"] ?? 50,
       metrics,
+      configFile: given.config,
+      place: given.topology,
       log: level === undefined ? () => {} : jsonLog(level, (line) => process.stderr.write(line)),
       ...(given.xds === undefined ? {} : { xdsDir: given.xds }),
       ...(given["default-pool"] === undefined ? {} : { defaultPool: given["default-pool"] }),
       ...(given["retry-buffer"] === undefined ? {} : { retryBufferBytes: given["retry-buffer"] }),
+    }).catch((error: unknown) => {
+      throw error instanceof ConfigError ? new UsageError(`pointsman agent: --config ${error.message}`) : error;
     });
     // `pointsman up` waits for this message.
     process.send?.({ agent: agent.address });

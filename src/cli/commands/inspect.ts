@@ -1,14 +1,15 @@
 // `pointsman inspect`: a snapshot as a table, from a file or from the control socket of a live Envoy.
 
 import { readFileSync, statSync } from "node:fs";
-import { addressHash } from "../../control/address-hash.ts";
 import { decodeSnapshot, type SnapshotBlob } from "../../control/decode.ts";
 import type { Metrics, MetricsRow, Topology } from "../../control/encode.ts";
+import { fnv1a } from "../../control/hash.ts";
 import type { Report } from "../../control/report.ts";
 import { PATH_METRICS, PATH_TOPOLOGY } from "../../wire/names.ts";
 import { fetchDecoded, fetchReport } from "../control-socket.ts";
 import { UsageError } from "../flags.ts";
 import type { Runnable } from "../main.ts";
+import { programTable } from "../program-table.ts";
 import { table } from "../table.ts";
 
 const NS_PER_MS = 1_000_000n;
@@ -45,7 +46,7 @@ function inspectFile(path: string): string {
   const blob = decoded.value;
   const title = `${blob.kind}, format ${blob.format}, ${bytes.length} bytes`;
   return blob.kind === "topology"
-    ? `${title}, epoch ${blob.topology.epoch}\n\n${endpointTable(blob.topology, undefined, undefined)}`
+    ? `${title}, epoch ${blob.topology.epoch}\n\n${topologyTables(blob.topology)}`
     : `${title}, epoch ${blob.metrics.epoch}, sequence ${blob.metrics.sequence}\n\n${metricsTable(blob.metrics)}`;
 }
 
@@ -59,11 +60,17 @@ async function inspectSocket(path: string): Promise<string> {
   return [
     `epoch ${topology.topology.epoch}, ${state}, format ${topology.format}\n`,
     endpointTable(topology.topology, rows, report),
+    ...(topology.topology.program === undefined ? [] : [programTable(topology.topology.program)]),
     workerTable(report),
   ].join("\n");
 }
 
 type MetricsBlob = Extract<SnapshotBlob, { readonly kind: "metrics" }>;
+
+function topologyTables(topology: Topology): string {
+  const endpoints = endpointTable(topology, undefined, undefined);
+  return topology.program === undefined ? endpoints : `${endpoints}\n${programTable(topology.program)}`;
+}
 
 /** One line per endpoint, in the order of the snapshot. */
 function endpointTable(topology: Topology, metrics: MetricsBlob | undefined, report: Report | undefined): string {
@@ -77,7 +84,7 @@ function endpointTable(topology: Topology, metrics: MetricsBlob | undefined, rep
         endpoint.address,
         endpoint.pod,
         ...(figures === undefined ? [] : metricsCells(figures, onWayMs)),
-        ...(report === undefined ? [] : workerCells(report, addressHash(endpoint.address))),
+        ...(report === undefined ? [] : workerCells(report, fnv1a(endpoint.address))),
       ];
     }),
   );

@@ -1,9 +1,9 @@
 // `pointsman up`: Envoy and the agent as one foreground job.
 
 import { formatAddress } from "../../envoy/address.ts";
-import { expectDefaultProfile } from "../default-profile.ts";
+import { expectConfig } from "../expect-config.ts";
 import { envoyShape, filterFlags } from "../filter-flags.ts";
-import { ADDRESS, DIRECTORY, DURATION, FILE, PATH, SIZE, whole } from "../flags.ts";
+import { ADDRESS, DIRECTORY, DURATION, FILE, PATH, PLACE, SIZE, whole } from "../flags.ts";
 import { LOG_LEVEL } from "../log-level.ts";
 import type { Runnable } from "../main.ts";
 import { present } from "../present.ts";
@@ -13,7 +13,11 @@ import { startUp } from "../up.ts";
 
 const flags = {
   objects: { kind: DIRECTORY, required: true, help: "folder of Kubernetes YAML documents, watched" },
-  config: { kind: FILE, help: "an EndpointPickerConfig document; only the default profile is accepted" },
+  config: {
+    kind: FILE,
+    help: "an EndpointPickerConfig document, watched; flags count before what it says (default: the default profile)",
+  },
+  topology: { kind: PLACE, help: "where this gateway is, for topology affinity: host=…,rack=…,zone=…,region=…" },
   listen: { kind: ADDRESS, help: "where clients send requests (default 127.0.0.1:8080)" },
   admin: { kind: ADDRESS, help: "Envoy's admin interface (default 127.0.0.1:9901)" },
   agent: { kind: ADDRESS, help: "serves /healthz, /readyz, /metrics and /snapshot (default 127.0.0.1:9910)" },
@@ -32,7 +36,7 @@ export const command: Runnable<typeof flags> = {
   summary: "Envoy and the agent as one foreground job",
   flags,
   run: async (given) => {
-    expectDefaultProfile(given.config);
+    expectConfig("up", given.config);
     const metrics = scrapeAccess("up", given);
     const stopping = new AbortController();
     const stopped = toldToStop().then(() => stopping.abort());
@@ -49,6 +53,7 @@ export const command: Runnable<typeof flags> = {
         concurrency: given.concurrency,
         envoyPath: given.envoy,
         configPath: given.config,
+        topology: given.topology,
         scrapeIntervalMs: given["scrape-interval"],
         metrics,
         retryBufferBytes: given["retry-buffer"],

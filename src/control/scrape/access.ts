@@ -19,6 +19,22 @@ export type AccessOptions = {
 
 export const ACCESS_DEFAULT: AccessOptions = { scheme: "http", path: "/metrics" };
 
+/** Settings of flags and of a document together: where both say something, the flags count. */
+export function accessOf(flags: Partial<AccessOptions>, document: Partial<AccessOptions>): AccessOptions {
+  const given = Object.fromEntries(Object.entries(flags).filter(([, value]) => value !== undefined));
+  const isDecided = flags.scheme === "http" || flags.caFile !== undefined || flags.insecureSkipVerify === true;
+  const { caFile: _caFile, insecureSkipVerify: _insecure, ...withoutTrust } = document;
+  return { ...ACCESS_DEFAULT, ...(isDecided ? withoutTrust : document), ...given };
+}
+
+/** Why these settings contradict each other; undefined when they do not. */
+export function accessProblem({ scheme, caFile, insecureSkipVerify }: Partial<AccessOptions>): string | undefined {
+  const aboutTls = caFile !== undefined ? "--metrics-ca" : insecureSkipVerify ? "--metrics-insecure-skip-verify" : "";
+  if (scheme === "http" && aboutTls !== "") return `${aboutTls}: expected with --metrics-scheme https only`;
+  if (caFile === undefined || !insecureSkipVerify) return undefined;
+  return `--metrics-ca ${caFile}: expected without --metrics-insecure-skip-verify, which checks nothing`;
+}
+
 type Request = {
   readonly path: string;
   readonly method: "GET";
@@ -37,6 +53,8 @@ export class Access {
 
   /** Throws an Error with a sentence for the user when a file cannot be used. */
   constructor(options: AccessOptions, log: Log) {
+    const problem = accessProblem(options);
+    if (problem !== undefined) throw new Error(problem);
     this.#options = options;
     this.#connection = connectionOf(options);
     this.#request = { path: options.path, method: "GET", headers: HEADERS };

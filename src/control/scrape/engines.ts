@@ -6,45 +6,53 @@
 /** A number that a sample's value is. */
 export type Gauge = "waiting" | "running" | "kvUsage" | "blockSize" | "blocks";
 
+/** The series of a family that count carry these labels with these values; all of them count when absent. */
+type Series = { readonly name: string; readonly only?: readonly (readonly [label: string, value: string])[] };
+
 /** How a family is read. */
-export type Family =
-  | {
-      readonly role: Gauge;
-      readonly name: string;
-      /** The label, and its value, of the series that count; all of them when absent. */
-      readonly only?: readonly [label: string, value: string];
-    }
-  | {
-      readonly role: "cache";
-      readonly name: string;
-      /** Labels that hold the numbers. */
-      readonly blockSize: string;
-      readonly blocks: string;
-    }
-  | {
-      readonly role: "adapters";
-      readonly name: string;
-      /** Labels: two lists separated by commas and a number. The sample's value is a time: the newest series counts. */
-      readonly active: string;
-      readonly waiting: string;
-      readonly max: string;
-    };
+export type Family = Series &
+  (
+    | {
+        readonly role: Gauge;
+        /** The label that holds the name of the model. */
+        readonly model?: string;
+      }
+    | {
+        readonly role: "cache";
+        /** Labels that hold the numbers. */
+        readonly blockSize: string;
+        readonly blocks: string;
+      }
+    | {
+        readonly role: "adapters";
+        // Labels: two lists separated by commas and a number. The sample's value is a time: the newest series counts.
+        readonly active: string;
+        readonly waiting: string;
+        readonly max: string;
+      }
+    | {
+        /** A number that a document asks for, under this key. Of several series the largest counts. */
+        readonly role: "attribute";
+        readonly key: string;
+      }
+  );
+
+/** Labels of an adapters family, as vLLM names them. */
+export const ADAPTER_LABELS = {
+  active: "running_lora_adapters",
+  waiting: "waiting_lora_adapters",
+  max: "max_lora",
+} as const;
 
 /** By the value of the pod's engine label. */
 export const ENGINES = {
   vllm: [
-    { role: "waiting", name: "vllm:num_requests_waiting" },
+    { role: "waiting", name: "vllm:num_requests_waiting", model: "model_name" },
     { role: "running", name: "vllm:num_requests_running" },
     { role: "kvUsage", name: "vllm:kv_cache_usage_perc" },
     { role: "kvUsage", name: "vllm:gpu_cache_usage_perc" },
     { role: "cache", name: "vllm:cache_config_info", blockSize: "block_size", blocks: "num_gpu_blocks" },
-    {
-      role: "adapters",
-      name: "vllm:lora_requests_info",
-      active: "running_lora_adapters",
-      waiting: "waiting_lora_adapters",
-      max: "max_lora",
-    },
+    { role: "adapters", name: "vllm:lora_requests_info", ...ADAPTER_LABELS },
   ],
   sglang: [
     { role: "waiting", name: "sglang:num_queue_reqs" },
@@ -60,11 +68,11 @@ export const ENGINES = {
     { role: "blocks", name: "trtllm_kv_cache_max_blocks" },
   ],
   "triton-tensorrt-llm": [
-    { role: "waiting", name: "nv_trt_llm_request_metrics", only: ["request_type", "waiting"] },
-    { role: "running", name: "nv_trt_llm_request_metrics", only: ["request_type", "scheduled"] },
-    { role: "kvUsage", name: "nv_trt_llm_kv_cache_block_metrics", only: ["kv_cache_block_type", "fraction"] },
-    { role: "blockSize", name: "nv_trt_llm_kv_cache_block_metrics", only: ["kv_cache_block_type", "tokens_per"] },
-    { role: "blocks", name: "nv_trt_llm_kv_cache_block_metrics", only: ["kv_cache_block_type", "max"] },
+    { role: "waiting", name: "nv_trt_llm_request_metrics", only: [["request_type", "waiting"]] },
+    { role: "running", name: "nv_trt_llm_request_metrics", only: [["request_type", "scheduled"]] },
+    { role: "kvUsage", name: "nv_trt_llm_kv_cache_block_metrics", only: [["kv_cache_block_type", "fraction"]] },
+    { role: "blockSize", name: "nv_trt_llm_kv_cache_block_metrics", only: [["kv_cache_block_type", "tokens_per"]] },
+    { role: "blocks", name: "nv_trt_llm_kv_cache_block_metrics", only: [["kv_cache_block_type", "max"]] },
   ],
   triton: [{ role: "waiting", name: "nv_inference_pending_request_count" }],
   "llama.cpp": [
@@ -75,22 +83,32 @@ export const ENGINES = {
 
 export type EngineName = keyof typeof ENGINES;
 
-export const ENGINE_NAMES = Object.keys(ENGINES) as readonly EngineName[];
+/** How to tell a pod's engine, and what its metrics are called. */
+export type Engines = {
+  /** Names of pod labels; the first that is there counts. */
+  readonly labels: readonly string[];
+  /** Of a pod that says nothing, or something that is not known. */
+  readonly fallback: string;
+  /** By the value of the pod's engine label. */
+  readonly families: Readonly<Record<string, readonly Family[]>>;
+};
 
-/** Of a pod that says nothing, or something that is not known. */
-const ENGINE_DEFAULT: EngineName = "vllm";
 export const ENGINE_LABEL = "llm-d.ai/engine-type";
-/** Current name first, then the alias. */
-const ENGINE_LABELS = [ENGINE_LABEL, "inference.networking.k8s.io/engine-type"] as const;
+
+export const ENGINES_DEFAULT: Engines = {
+  // Current name first, then the alias.
+  labels: [ENGINE_LABEL, "inference.networking.k8s.io/engine-type"],
+  fallback: "vllm",
+  families: ENGINES,
+};
 
 /** What a pod with these labels runs. `unknown` is a label, as `name: value`, whose value is no engine's name. */
-export function engineOf(labels: Readonly<Record<string, string>>): {
-  readonly engine: EngineName;
-  readonly unknown?: string;
-} {
-  const label = ENGINE_LABELS.find((name) => labels[name] !== undefined);
-  if (label === undefined) return { engine: ENGINE_DEFAULT };
-  const value = labels[label]!;
-  const engine = ENGINE_NAMES.find((name) => name === value);
-  return engine === undefined ? { engine: ENGINE_DEFAULT, unknown: `${label}: ${value}` } : { engine };
+export function engineOf(
+  podLabels: Readonly<Record<string, string>>,
+  { labels, fallback, families }: Engines,
+): { readonly engine: string; readonly unknown?: string } {
+  const label = labels.find((name) => podLabels[name] !== undefined);
+  if (label === undefined) return { engine: fallback };
+  const engine = podLabels[label]!;
+  return Object.hasOwn(families, engine) ? { engine } : { engine: fallback, unknown: `${label}: ${engine}` };
 }

@@ -21,6 +21,10 @@ export type Reading = {
   maxAdapters: number | undefined;
   activeAdapters: readonly string[] | undefined;
   waitingAdapters: readonly string[] | undefined;
+  /** Undefined too when several models are behind the port. */
+  baseModel: string | undefined;
+  /** What a document asks for, by its key. */
+  attributes: ReadonlyMap<string, number>;
   /** At most ERRORS_MAX. */
   readonly errors: string[];
 };
@@ -35,6 +39,8 @@ export const NOTHING_READ: Readonly<Omit<Reading, "errors">> = {
   maxAdapters: undefined,
   activeAdapters: undefined,
   waitingAdapters: undefined,
+  baseModel: undefined,
+  attributes: new Map(),
 };
 
 /** A page can be wrong in every line; what is wrong first says enough. */
@@ -116,6 +122,9 @@ class PageState {
   readonly reading: Reading = { ...NOTHING_READ, errors: [] };
   /** A gauge with one series that cannot be used is not used at all: a part of a sum would be too small. */
   readonly spoiled = new Set<Gauge>();
+  readonly models = new Set<string>();
+  readonly attributes = new Map<string, number>();
+  readonly spoiledAttributes = new Set<string>();
   adaptersTime = Number.NEGATIVE_INFINITY;
 
   constructor(page: string) {
@@ -123,8 +132,12 @@ class PageState {
   }
 
   finish(): Reading {
-    for (const gauge of this.spoiled) this.reading[gauge] = undefined;
-    return this.reading;
+    const { reading, models, attributes } = this;
+    for (const gauge of this.spoiled) reading[gauge] = undefined;
+    if (models.size === 1) [reading.baseModel] = models;
+    for (const key of this.spoiledAttributes) attributes.delete(key);
+    if (attributes.size > 0) reading.attributes = attributes;
+    return reading;
   }
 }
 
@@ -157,15 +170,24 @@ function readSample(state: PageState, metric: Metric, nameEnd: number): void {
 
 /** Whether a series with these labels is of the family. Of a malformed series nobody knows. */
 function counts(family: Family, labels: ReadonlyMap<string, string>): boolean {
-  if (!("only" in family) || family.only === undefined) return true;
-  const [label, value] = family.only;
-  return labels.get(label) === value;
+  return family.only === undefined || family.only.every(([label, value]) => labels.get(label) === value);
 }
 
 function labelsOf(family: Family): readonly string[] {
-  if (family.role === "cache") return [family.blockSize, family.blocks];
-  if (family.role === "adapters") return [family.active, family.waiting, family.max];
-  return family.only === undefined ? [] : [family.only[0]];
+  return [...(family.only ?? []).map(([label]) => label), ...labelsRead(family)];
+}
+
+function labelsRead(family: Family): readonly string[] {
+  switch (family.role) {
+    case "cache":
+      return [family.blockSize, family.blocks];
+    case "adapters":
+      return [family.active, family.waiting, family.max];
+    case "attribute":
+      return [];
+    default:
+      return family.model === undefined ? [] : [family.model];
+  }
 }
 
 /**
@@ -232,10 +254,46 @@ function take(
   value: number,
   found: string,
 ): void {
-  if (family.role !== "cache" && family.role !== "adapters") takeGauge(state, family.name, family.role, value, found);
-  else if (!Number.isFinite(value)) misread(state.reading, family.name, "labels and a number", found);
-  else if (family.role === "cache") takeCache(state, family, labels);
-  else takeAdapters(state, family, labels, value);
+  switch (family.role) {
+    case "cache":
+      if (isNumber(state, family, value, found)) takeCache(state, family, labels);
+      break;
+    case "adapters":
+      if (isNumber(state, family, value, found)) takeAdapters(state, family, labels, value);
+      break;
+    case "attribute":
+      takeAttribute(state, family, value, found);
+      break;
+    default:
+      takeGauge(state, family.name, family.role, value, found);
+      takeModel(state, family.model, labels);
+  }
+}
+
+function isNumber({ reading }: PageState, { name }: Family, value: number, found: string): boolean {
+  if (Number.isFinite(value)) return true;
+  misread(reading, name, "labels and a number", found);
+  return false;
+}
+
+function takeModel({ models }: PageState, label: string | undefined, labels: ReadonlyMap<string, string>): void {
+  const model = label === undefined ? undefined : labels.get(label);
+  if (model) models.add(model);
+}
+
+function takeAttribute(
+  state: PageState,
+  { name, key }: Extract<Family, { role: "attribute" }>,
+  value: number,
+  found: string,
+): void {
+  if (!Number.isFinite(Math.fround(value))) {
+    state.spoiledAttributes.add(key);
+    misread(state.reading, name, "a number", found);
+    return;
+  }
+  const before = state.attributes.get(key);
+  state.attributes.set(key, before === undefined ? value : Math.max(before, value));
 }
 
 function misread(reading: Reading, what: string, expected: string, found: string): void {

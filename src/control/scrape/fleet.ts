@@ -1,10 +1,11 @@
 // The loops of all endpoints.
 
+import { isDeepStrictEqual } from "node:util";
 import type { Log } from "../log.ts";
 import type { Access } from "./access.ts";
-import type { EngineName } from "./engines.ts";
+import type { Engines } from "./engines.ts";
 import type { Reading } from "./exposition.ts";
-import { ScrapeLoop, type ScrapeTarget } from "./loop.ts";
+import { PageReaders, ScrapeLoop, type ScrapeTarget } from "./loop.ts";
 
 /** A single failure is often a kept-alive connection that the server has just closed. */
 const FAILURES_TO_TELL = 2;
@@ -13,27 +14,42 @@ export type FleetOptions = {
   /** Of an endpoint that has work. */
   readonly intervalMs: number;
   readonly access: Access;
+  readonly engines: Engines;
   readonly log: Log;
   readonly onReading: (address: string, reading: Reading, intervalMs: number) => void;
   /** After every scrape. `values` is how many values of the page could not be used. */
   readonly onScrape: (outcome: { readonly ok: boolean; readonly durationMs: number; readonly values: number }) => void;
 };
 
-type Member = { readonly engine: EngineName; readonly loop: ScrapeLoop; failures: number; wrong: string };
+type Member = { readonly target: ScrapeTarget; readonly loop: ScrapeLoop; failures: number; wrong: string };
 
 export class Fleet {
   readonly #options: FleetOptions;
   readonly #members = new Map<string, Member>();
+  #engines: Engines;
+  #means: { readonly access: Access; readonly readers: PageReaders };
 
   constructor(options: FleetOptions) {
     this.#options = options;
+    this.#engines = options.engines;
+    this.#means = { access: options.access, readers: new PageReaders(options.engines) };
+  }
+
+  /** Asks and reads in this way from now on. When it is another, all loops start again. */
+  setMeans(access: Access, engines: Engines): void {
+    if (access === this.#means.access && isDeepStrictEqual(engines, this.#engines)) return;
+    this.#engines = engines;
+    this.#means = { access, readers: new PageReaders(engines) };
+    const targets = [...this.#members.values()].map(({ target }) => target);
+    void this.stop();
+    this.setTargets(targets.filter(({ engine }) => Object.hasOwn(engines.families, engine)));
   }
 
   /** Scrapes these and no others from now on. Each address is there once. */
   setTargets(targets: readonly ScrapeTarget[]): void {
     const wanted = new Map(targets.map((target) => [target.address, target]));
-    for (const [address, { engine, loop }] of this.#members) {
-      if (wanted.get(address)?.engine === engine) continue;
+    for (const [address, { target, loop }] of this.#members) {
+      if (wanted.get(address)?.engine === target.engine) continue;
       this.#members.delete(address);
       void loop.stop();
     }
@@ -57,9 +73,9 @@ export class Fleet {
   }
 
   #start(target: ScrapeTarget): void {
-    const { intervalMs, access, onReading, onScrape } = this.#options;
-    const { address, engine } = target;
-    const loop = new ScrapeLoop(target, access, intervalMs, {
+    const { intervalMs, onReading, onScrape } = this.#options;
+    const { address } = target;
+    const loop = new ScrapeLoop(target, this.#means, intervalMs, {
       onReading: (reading, nextMs, durationMs) => {
         this.#tellReading(address, member, reading);
         onScrape({ ok: true, durationMs, values: reading.errors.length });
@@ -70,7 +86,7 @@ export class Fleet {
         onScrape({ ok: false, durationMs, values: 0 });
       },
     });
-    const member: Member = { engine, loop, failures: 0, wrong: "" };
+    const member: Member = { target, loop, failures: 0, wrong: "" };
     this.#members.set(address, member);
   }
 

@@ -3,7 +3,7 @@
 
 import type { Client } from "undici";
 import type { Access } from "./access.ts";
-import { ENGINE_LABEL, ENGINE_NAMES, ENGINES, type EngineName } from "./engines.ts";
+import type { Engines } from "./engines.ts";
 import { type PageReader, pageReader, type Reading } from "./exposition.ts";
 
 /** A page of vLLM has 60 KB; ten times the adapters and ranks do not make it this large. */
@@ -14,14 +14,32 @@ const TIMEOUT_MS = 1_000;
 /** Keeps the loops from falling into step: 10 % either way. */
 const JITTER = 0.1;
 
-const READERS = Object.fromEntries(
-  Object.entries(ENGINES).map(([name, families]) => [name, pageReader(families)]),
-) as Readonly<Record<EngineName, PageReader>>;
+/** Readers of the pages of all engines. */
+export class PageReaders {
+  readonly #label: string;
+  readonly #readers: ReadonlyMap<string, PageReader>;
+
+  constructor({ labels, families }: Engines) {
+    this.#label = labels[0] ?? "";
+    this.#readers = new Map(Object.entries(families).map(([name, own]) => [name, pageReader(own)]));
+  }
+
+  read(engine: string, page: string): Reading {
+    return this.#readers.get(engine)!(page);
+  }
+
+  /** What a page without the engine's metrics has instead. */
+  strange(page: string, engine: string): string {
+    const other = [...this.#readers].find(([, read]) => hasValues(read(page)))?.[0];
+    const hint = other === undefined ? "" : `, but those of ${other}: see the pod's label ${this.#label}`;
+    return `the page has none of the metrics of ${engine}${hint}`;
+  }
+}
 
 export type ScrapeTarget = {
   /** `ip:port` or `[ip]:port`. */
   readonly address: string;
-  readonly engine: EngineName;
+  readonly engine: string;
 };
 
 export type ScrapeListener = {
@@ -34,6 +52,7 @@ export type ScrapeListener = {
 export class ScrapeLoop {
   readonly #target: ScrapeTarget;
   readonly #access: Access;
+  readonly #readers: PageReaders;
   readonly #busyIntervalMs: number;
   readonly #listener: ScrapeListener;
   #client: Client;
@@ -47,9 +66,15 @@ export class ScrapeLoop {
   #inFlight = 0;
   #workSeen = false;
 
-  constructor(target: ScrapeTarget, access: Access, busyIntervalMs: number, listener: ScrapeListener) {
+  constructor(
+    target: ScrapeTarget,
+    { access, readers }: { readonly access: Access; readonly readers: PageReaders },
+    busyIntervalMs: number,
+    listener: ScrapeListener,
+  ) {
     this.#target = target;
     this.#access = access;
+    this.#readers = readers;
     this.#busyIntervalMs = busyIntervalMs;
     this.#intervalMs = busyIntervalMs;
     this.#listener = listener;
@@ -106,8 +131,8 @@ export class ScrapeLoop {
 
   #read(page: string): void {
     const { engine } = this.#target;
-    const reading = READERS[engine](page);
-    if (!hasValues(reading)) this.#failed(reading.errors[0] ?? strange(page, engine));
+    const reading = this.#readers.read(engine, page);
+    if (!hasValues(reading)) this.#failed(reading.errors[0] ?? this.#readers.strange(page, engine));
     // The line may lack digits, and lines after it are missing: of a sum a part.
     else if (!page.endsWith("\n")) this.#failed("the page breaks off in the middle of a line");
     else this.#succeeded(reading);
@@ -132,15 +157,8 @@ export class ScrapeLoop {
   }
 }
 
-function hasValues({ waiting, running, kvUsage }: Reading): boolean {
-  return waiting !== undefined || running !== undefined || kvUsage !== undefined;
-}
-
-/** What a page without the engine's metrics has instead. */
-function strange(page: string, engine: EngineName): string {
-  const other = ENGINE_NAMES.find((name) => hasValues(READERS[name](page)));
-  const hint = other === undefined ? "" : `, but those of ${other}: see the pod's label ${ENGINE_LABEL}`;
-  return `the page has none of the metrics of ${engine}${hint}`;
+function hasValues({ waiting, running, kvUsage, attributes }: Reading): boolean {
+  return waiting !== undefined || running !== undefined || kvUsage !== undefined || attributes.size > 0;
 }
 
 type Controller = { abort(reason: Error): void };

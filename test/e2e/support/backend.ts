@@ -39,6 +39,8 @@ export interface Load {
   readonly waiting: number;
   readonly running: number;
   readonly kvUsage: number;
+  /** Further lines of the page, each with its end. */
+  readonly more?: string;
 }
 
 export interface BackendOptions {
@@ -197,12 +199,13 @@ function headersOf(raw: readonly string[]): Record<string, readonly string[]> {
   return headers;
 }
 
-function exposition({ waiting, running, kvUsage }: Load): string {
+function exposition({ waiting, running, kvUsage, more = "" }: Load): string {
   const gauge = (name: string, value: number) =>
     `# TYPE vllm:${name} gauge\nvllm:${name}{engine="0",model_name="m"} ${value}\n`;
   return (
     gauge("num_requests_running", running) +
     gauge("num_requests_waiting", waiting) +
-    gauge("kv_cache_usage_perc", kvUsage)
+    gauge("kv_cache_usage_perc", kvUsage) +
+    more
   );
 }

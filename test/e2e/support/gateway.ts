@@ -76,6 +76,17 @@ export class Gateway {
     return decoded.value;
   }
 
+  /**
+   * Waits until so many workers are told what the others learn: each from the first tick after its first request.
+   * What was learned before that, it does not know.
+   */
+  async joined(workers: number): Promise<void> {
+    await eventually(
+      async () => (await this.report()).workers.length,
+      (count) => count === workers,
+    );
+  }
+
   /** Requests in flight on all endpoints, as the workers report them. */
   async inFlight(): Promise<number> {
     const { workers } = await this.report();

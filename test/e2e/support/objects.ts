@@ -8,6 +8,8 @@ import { stringify } from "yaml";
 export interface PoolSpec {
   readonly name: string;
   readonly port: number;
+  /** Further ports of each pod. */
+  readonly morePorts?: readonly number[];
   readonly failureMode?: "FailOpen" | "FailClose";
   readonly appProtocol?: "http" | "kubernetes.io/h2c";
 }
@@ -18,20 +20,22 @@ export interface PodSpec {
   /** Name of the pool it belongs to. */
   readonly pool: string;
   readonly ready?: boolean;
+  /** Beside the one that the pool selects by. */
+  readonly labels?: Readonly<Record<string, string>>;
 }
 
 export class Objects {
   readonly #root = mkdtempSync(join(tmpdir(), "pointsman-objects-"));
   readonly dir = mkdtempSync(join(this.#root, "watched-"));
 
-  putPool({ name, port, failureMode = "FailClose", appProtocol }: PoolSpec): void {
+  putPool({ name, port, morePorts = [], failureMode = "FailClose", appProtocol }: PoolSpec): void {
     const pool = {
       apiVersion: "inference.networking.k8s.io/v1",
       kind: "InferencePool",
       metadata: { name, namespace: "default" },
       spec: {
         selector: { matchLabels: { app: name } },
-        targetPorts: [{ number: port }],
+        targetPorts: [port, ...morePorts].map((number) => ({ number })),
         ...(appProtocol === undefined ? {} : { appProtocol }),
         endpointPickerRef: { name: "pointsman", port: { number: 9002 }, failureMode },
       },
@@ -39,11 +43,11 @@ export class Objects {
     this.put(`pool-${name}`, stringify(pool));
   }
 
-  putPod({ name, ip, pool, ready = true }: PodSpec): void {
+  putPod({ name, ip, pool, ready = true, labels = {} }: PodSpec): void {
     const pod = {
       apiVersion: "v1",
       kind: "Pod",
-      metadata: { name, namespace: "default", labels: { app: pool } },
+      metadata: { name, namespace: "default", labels: { app: pool, ...labels } },
       status: { podIP: ip, conditions: [{ type: "Ready", status: ready ? "True" : "False" }] },
     };
     this.put(`pod-${name}`, stringify(pod));

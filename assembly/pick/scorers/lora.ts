@@ -1,0 +1,47 @@
+// lora-affinity-scorer: adapter active → 1; fewer active than the maximum → 0.8; listed as waiting → 0.6; else 0.
+//
+// Active is what the endpoint lists as running and what this proxy has in flight there: real servers list an
+// adapter only once a request for it has started, and list the same ones as waiting
+// (facts/model-servers.md), so the lists are united, never added.
+
+import { KNOWN_MAX_ADAPTERS } from "../../../src/wire/snapshot";
+import * as adapters from "../../state/adapters";
+import { Step } from "../../state/program";
+import * as snapshot from "../../state/snapshot";
+import * as candidates from "../candidates";
+import * as request from "../request";
+
+export function score(_step: Step): void {
+  const wanted = request.modelHash();
+  for (let n: u32 = 0; n < candidates.count; ++n)
+    candidates.setRaw(n, scoreOf(candidates.row(n), candidates.id(n), wanted));
+}
+
+function scoreOf(row: u32, id: u32, wanted: u64): f64 {
+  const measured = changetype<snapshot.Metrics>(snapshot.metricsRow(row));
+  const running = <u32>measured.runningAdapters;
+  if (isListed(measured, 0, running, wanted) || adapters.count(id, wanted) != 0) return 1;
+  const listed = running + <u32>measured.waitingAdapters;
+  if ((measured.known & KNOWN_MAX_ADAPTERS) != 0 && united(measured, listed, id) < measured.maxAdapters) {
+    return 0.8;
+  }
+  return isListed(measured, running, listed, wanted) ? 0.6 : 0;
+}
+
+/** Whether the adapter is among entries `from` … `to` − 1 of the endpoint's lists. */
+function isListed(measured: snapshot.Metrics, from: u32, to: u32, adapter: u64): bool {
+  for (let n = from; n < to; ++n) if (snapshot.adapter(measured.adapters + n) == adapter) return true;
+  return false;
+}
+
+/** How many different adapters the endpoint lists or this proxy has in flight there. */
+function united(measured: snapshot.Metrics, listed: u32, id: u32): u32 {
+  let different: u32 = 0;
+  for (let n: u32 = 0; n < listed; ++n) {
+    if (!isListed(measured, 0, n, snapshot.adapter(measured.adapters + n))) ++different;
+  }
+  for (let entry = adapters.first(id); entry != adapters.NONE; entry = adapters.next(entry)) {
+    if (!isListed(measured, 0, listed, adapters.at(entry).hash)) ++different;
+  }
+  return different;
+}

@@ -1,0 +1,73 @@
+// What happens when the objects or the configuration have changed: membership anew, then all who go by it are told.
+
+import { isDeepStrictEqual } from "node:util";
+import { membership, type PoolEndpoints } from "./endpoints.ts";
+import type { ConfigObject } from "./kinds/object.ts";
+import type { Log } from "./log.ts";
+import type { Rollout } from "./rollout.ts";
+import type { Place } from "./scheduling/labels.ts";
+import { SCHEDULING_DEFAULT, type Scheduling } from "./scheduling/scheduling.ts";
+import type { Fleet } from "./scrape/fleet.ts";
+import { type Snapshot, topologyOf } from "./snapshot.ts";
+
+export type FollowerOptions = {
+  readonly snapshot: Snapshot;
+  readonly fleet: Fleet;
+  readonly rollout: Rollout;
+  /** Of the gateway. */
+  readonly place: Place;
+  readonly log: Log;
+};
+
+export class Follower {
+  readonly #options: FollowerOptions;
+  #objects: readonly ConfigObject[] | undefined;
+  #scheduling: Scheduling;
+  #last: unknown;
+  #told = new Set<string>();
+
+  constructor(options: FollowerOptions, scheduling: Scheduling = SCHEDULING_DEFAULT) {
+    this.#options = options;
+    this.#scheduling = scheduling;
+  }
+
+  setObjects(objects: readonly ConfigObject[]): void {
+    this.#objects = objects;
+    this.#follow("membership changed");
+  }
+
+  setScheduling(scheduling: Scheduling): void {
+    this.#scheduling = scheduling;
+    if (this.#objects !== undefined) this.#follow("configuration changed");
+  }
+
+  #follow(what: string): void {
+    const { snapshot, fleet, rollout, place, log } = this.#options;
+    const { pools, left, doubts } = membership(this.#objects ?? [], this.#scheduling.engines);
+    for (const sentence of left) if (!this.#told.has(sentence)) log("error", sentence);
+    for (const sentence of doubts) if (!this.#told.has(sentence)) log("warn", sentence);
+    this.#told = new Set([...left, ...doubts]);
+    const next = this.#tellingApart(pools, place);
+    if (isDeepStrictEqual(next, this.#last)) return;
+    this.#last = next;
+    log("info", what, {
+      pools: pools.map(({ pool, endpoints }) => `${pool.namespace}/${pool.name}: ${endpoints.length} endpoints`),
+    });
+    snapshot.setPools(pools);
+    fleet.setTargets(snapshot.targets());
+    rollout.start(pools);
+  }
+
+  /** Everything that matters to anybody: of the labels only what the program asks for. */
+  #tellingApart(pools: readonly PoolEndpoints[], place: Place): unknown {
+    const members = pools.map(({ pool, endpoints }) => ({
+      pool,
+      endpoints: endpoints.map(({ labels: _labels, ...endpoint }) => endpoint),
+    }));
+    return {
+      members,
+      topology: topologyOf(pools, this.#scheduling, place, 0),
+      attributes: this.#scheduling.attributes,
+    };
+  }
+}

@@ -1,0 +1,184 @@
+// An EndpointPickerConfig document to what it says: a program for the filter and settings for the agent.
+
+import { HEADER_NAMES_MAX } from "../../wire/limits.ts";
+import { NEEDS_PREFIX, NEEDS_TOKENS, PARSERS_DEFAULT } from "../../wire/program.ts";
+import { ENGINES_DEFAULT } from "../scrape/engines.ts";
+import { type Complaint, Document, type Fields, oneOf, type Value } from "./document.ts";
+import { headerCountOf } from "./encode-program.ts";
+import { type Listed, listPlugins } from "./listed-plugins.ts";
+import { MISSING } from "./plugins/missing.ts";
+import { PARSERS } from "./plugins/parsers.ts";
+import type { DataSettings, Handler } from "./plugins/plugin.ts";
+import { singleHandler } from "./plugins/profile-handlers.ts";
+import { unlisted } from "./plugins/references.ts";
+import { readProfiles, SharedSettings } from "./profiles.ts";
+import { needsOf, OUTPUT_DEFAULT, PREFIX_DEFAULT, PROGRAM_DEFAULT, type Profile, type Program } from "./program.ts";
+import type { Scheduling } from "./scheduling.ts";
+import { checkDetector, checkFeatureGates, checkFlowControl, metricsOf, type Plugins } from "./sections.ts";
+
+const API_VERSIONS = ["llm-d.ai/v1alpha1", "inference.networking.x-k8s.io/v1alpha1"] as const;
+const SECTIONS = [
+  "apiVersion",
+  "kind",
+  "featureGates",
+  "plugins",
+  "schedulingProfiles",
+  "dataLayer",
+  "flowControl",
+  "requestHandler",
+  "saturationDetector",
+  "parser",
+];
+
+/** Complaints are in the order of the document. */
+export type Compiled =
+  | { readonly ok: true; readonly scheduling: Scheduling; readonly warnings: readonly Complaint[] }
+  | { readonly ok: false; readonly errors: readonly Complaint[]; readonly warnings: readonly Complaint[] };
+
+export function compileConfig(text: string): Compiled {
+  try {
+    return compileDocument(text);
+  } catch (failure) {
+    // What nests thousands deep is more than the stack holds.
+    const message = `document: expected one that nests less deeply: ${(failure as Error).message}`;
+    return { ok: false, errors: [{ line: 1, column: 1, message }], warnings: [] };
+  }
+}
+
+function compileDocument(text: string): Compiled {
+  const document = new Document(text);
+  // What is no YAML is not looked into: its mistakes would be told twice.
+  const sections = document.errors.length > 0 ? undefined : document.root().fields(SECTIONS);
+  const scheduling = sections && compile(sections);
+  const warnings = inOrder(document.warnings);
+  if (document.errors.length > 0 || scheduling === undefined)
+    return { ok: false, errors: inOrder(document.errors), warnings };
+  return { ok: true, scheduling, warnings };
+}
+
+function inOrder(complaints: readonly Complaint[]): readonly Complaint[] {
+  return complaints.toSorted((a, b) => a.line - b.line || a.column - b.column);
+}
+
+/** Undefined without the section that all others refer to. */
+function compile(sections: Fields): Scheduling | undefined {
+  sections.require("apiVersion", oneOf(API_VERSIONS))?.choice(API_VERSIONS);
+  sections.require("kind", "EndpointPickerConfig")?.choice(["EndpointPickerConfig"]);
+  const section = sections.require("plugins", "a list of plugins");
+  if (section === undefined) return undefined;
+  const plugins = listPlugins(section);
+  const shared = new SharedSettings();
+  const profiles = readProfiles(sections.get("schedulingProfiles"), plugins, shared);
+  const handler = handlerOf(sections, plugins, profiles);
+  const parsers = parsersOf(sections, plugins);
+  const settings = settingsOf(sections, plugins);
+  checkFeatureGates(sections.get("featureGates"));
+  checkFlowControl(sections.get("flowControl"), plugins);
+  const detector = sections.get("saturationDetector");
+  detector?.warn("is deprecated, use flowControl.saturationDetector instead");
+  checkDetector(detector, plugins);
+  const program = programOf({ profiles, ...handler, parsers }, settings, shared);
+  if (headerCountOf(program) > HEADER_NAMES_MAX)
+    sections.at.error(
+      `expected at most ${HEADER_NAMES_MAX} names of headers in all plugins, found ${headerCountOf(program)}`,
+    );
+  return {
+    program,
+    labelFilters: shared.labelFilters,
+    columns: shared.columns,
+    attributes: shared.attributes,
+    engines: settings.engines ?? ENGINES_DEFAULT,
+    access: settings.access ?? {},
+  };
+}
+
+/** Prefixes are matched for counts of tokens alone where their producer is listed. */
+function programOf(
+  own: Pick<Program, "profiles" | "parsers"> & Handler,
+  { prefix = PREFIX_DEFAULT, output = OUTPUT_DEFAULT, staleMs = PROGRAM_DEFAULT.staleMs }: DataSettings,
+  { sessionHeader, sessionTtlMs, coldSize }: SharedSettings,
+): Program {
+  const unasked = { ...prefix, always: false };
+  const program = { ...own, staleMs, sessionHeader, prefix: unasked, output, sessionTtlMs, coldSize };
+  const needs = needsOf(program) & (NEEDS_TOKENS | NEEDS_PREFIX);
+  return { ...program, prefix: { ...prefix, always: prefix.always && needs === NEEDS_TOKENS } };
+}
+
+function handlerOf(sections: Fields, plugins: Plugins, profiles: readonly Profile[]): Handler {
+  const handlers = [...plugins.values()].filter(({ plugin }) => plugin?.role === "profile handler");
+  for (const { at, name } of handlers.slice(1))
+    at.error(`${name}: a second profile handler beside ${handlers[0]!.name}, expected one`);
+  const names = profiles.map(({ name }) => name);
+  const plugin = handlers[0]?.plugin;
+  if (plugin?.role === "profile handler") return plugin.make(names);
+  // What is wrong with a handler that cannot be used has been said.
+  const isBroken = [...plugins.values()].some(({ type }) => type.endsWith("-profile-handler"));
+  return singleHandler(sections.get("schedulingProfiles") ?? sections.at)(isBroken ? [] : names);
+}
+
+/** What is named counts, and nothing else; without names the default set. */
+function parsersOf(sections: Fields, plugins: Plugins): number {
+  const named = sections.get("requestHandler")?.fields(["parsers"])?.get("parsers")?.list() ?? [];
+  const legacy = sections.get("parser");
+  legacy?.warn("is deprecated, use requestHandler.parsers instead");
+  const references = named.length > 0 ? named : legacy === undefined ? [] : [legacy];
+  if (references.length === 0) return PARSERS_DEFAULT;
+  return references.reduce((mask, reference) => mask | apisOf(reference, plugins), 0);
+}
+
+/** Parsers need not be listed. */
+function apisOf(item: Value, plugins: Plugins): number {
+  const reference = item.fields(["pluginRef"])?.require("pluginRef", "the name of a parser");
+  const name = reference?.text();
+  if (reference === undefined || name === undefined) return 0;
+  const listed = plugins.get(name);
+  if (listed === undefined) return builtInApis(reference, name, plugins);
+  const { type, plugin } = listed;
+  if (plugin?.role === "parser") return plugin.apis;
+  if (plugin?.role === "missing") reference.error(`${type}: ${plugin.why}`);
+  else if (plugin !== undefined) reference.error(`${name} is a ${type}, expected a parser`);
+  return 0;
+}
+
+function builtInApis(reference: Value, name: string, plugins: Plugins): number {
+  if (Object.hasOwn(PARSERS, name)) return PARSERS[name]!.apis;
+  const missing = Object.hasOwn(MISSING, name) ? MISSING[name] : undefined;
+  if (missing) reference.error(`${name}: ${missing.why}`);
+  else unlisted(reference, name, [...plugins.keys(), ...Object.keys(PARSERS)]);
+  return 0;
+}
+
+/** Settings of which there is one; a second that says something else is an error. */
+function settingsOf(sections: Fields, plugins: Plugins): DataSettings {
+  const { source, extractor } = metricsOf(sections.get("dataLayer"), plugins);
+  const data = (listed: Listed | undefined): DataSettings => (listed?.plugin?.role === "data" ? listed.plugin : {});
+  const all = [...plugins.values()];
+  const one = (type: string): DataSettings => {
+    const found = all.filter((listed) => listed.type === type);
+    for (const { at } of found.slice(1)) at.error(`a second ${type} is not there yet, expected one`);
+    return data(found[0]);
+  };
+  return {
+    ...present("prefix", one("approx-prefix-cache-producer").prefix),
+    ...present("output", one("inflight-load-producer").output),
+    ...present("engines", data(extractor).engines),
+    ...present("access", data(source).access),
+    ...present("staleMs", staleOf(all)),
+  };
+}
+
+function present<Name extends string, T>(name: Name, value: T | undefined): { readonly [N in Name]?: T } {
+  return (value === undefined ? {} : { [name]: value }) as { readonly [N in Name]?: T };
+}
+
+/** Of the detectors that are listed, referred to or not. */
+function staleOf(all: readonly Listed[]): number | undefined {
+  let staleMs: number | undefined;
+  for (const { at, plugin } of all) {
+    if (plugin?.role !== "step" || plugin.staleMs === undefined) continue;
+    if (staleMs !== undefined && staleMs !== plugin.staleMs)
+      at.error(`metricsStalenessThreshold of ${plugin.staleMs} ms differs from ${staleMs} ms of another detector`);
+    staleMs ??= plugin.staleMs;
+  }
+  return staleMs;
+}

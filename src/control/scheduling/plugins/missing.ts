@@ -1,0 +1,75 @@
+// Plugins of the reference that are not there yet, each with what is missing. Where one is referred to, or works by
+// being listed, that is an error; a listed one that nothing refers to has no effect, which is a warning.
+
+const DISAGGREGATION = "prefill/decode disaggregation is not there yet";
+const LATENCY = "predicted latency is not there yet";
+const PRECISE = "the precise prefix cache is not there yet, approx-prefix-cache-producer is";
+const MULTIMODAL = "the cache of multimodal embeddings is not there yet";
+const MULTICLUSTER = "several clusters are not there yet";
+const FLOW_CONTROL = "flow control is not there yet";
+const GPU = "metrics of GPUs are not there yet";
+const GRPC = "gRPC is not there yet";
+
+/** Counts where it is listed, referred to or not. */
+type Missing = { readonly why: string; readonly worksListed?: boolean };
+
+const works = (why: string): Missing => ({ why, worksListed: true });
+const referred = (why: string): Missing => ({ why });
+
+export const MISSING: Readonly<Record<string, Missing>> = {
+  "disagg-profile-handler": works(DISAGGREGATION),
+  "pd-profile-handler": works(DISAGGREGATION),
+  "disagg-headers-handler": referred(DISAGGREGATION),
+  "prefill-header-handler": referred(DISAGGREGATION),
+  "prefix-based-pd-decider": referred(DISAGGREGATION),
+  "always-disagg-pd-decider": referred(DISAGGREGATION),
+  "always-disagg-multimodal-decider": referred(DISAGGREGATION),
+  "latency-scorer": referred(LATENCY),
+  "slo-headroom-tier-filter": referred(LATENCY),
+  "predicted-latency-producer": referred(LATENCY),
+  "latency-slo-admitter": works(LATENCY),
+  "probabilistic-admitter": works("admission by chance is not there yet"),
+  "precise-prefix-cache-scorer": referred(PRECISE),
+  "precise-prefix-cache-producer": referred(PRECISE),
+  "burst-prefix-cache-producer": referred("batching of bursts is not there yet, approx-prefix-cache-producer is"),
+  "p2p-source-producer": referred("fetching KV blocks from peers is not there yet"),
+  "mm-embeddings-cache-scorer": referred(MULTIMODAL),
+  "mm-embeddings-cache-producer": referred(MULTIMODAL),
+  "multicluster-approx-prefix-cache-producer": referred(MULTICLUSTER),
+  "multicluster-metrics-data-source": referred(MULTICLUSTER),
+  "multicluster-metrics-extractor": referred(MULTICLUSTER),
+  "multicluster-session-affinity-filter": referred(MULTICLUSTER),
+  "multicluster-queue-scorer": referred(MULTICLUSTER),
+  "multicluster-kv-cache-utilization-scorer": referred(MULTICLUSTER),
+  "multicluster-prefix-cache-scorer": referred(MULTICLUSTER),
+  "multicluster-file-discovery": referred(MULTICLUSTER),
+  "file-discovery": referred("endpoints come from the folder of --objects"),
+  "dcgm-data-source": referred(GPU),
+  "dcgm-extractor": referred(GPU),
+  "models-data-source": referred("lists of models are not there yet"),
+  "models-data-extractor": referred("lists of models are not there yet"),
+  "vllmgrpc-parser": referred(GRPC),
+  "vertexai-parser": referred(GRPC),
+  "global-strict-fairness-policy": referred(FLOW_CONTROL),
+  "round-robin-fairness-policy": referred(FLOW_CONTROL),
+  "program-aware-fairness": referred(FLOW_CONTROL),
+  "fcfs-ordering-policy": referred(FLOW_CONTROL),
+  "edf-ordering-policy": referred(FLOW_CONTROL),
+  "slo-deadline-ordering-policy": referred(FLOW_CONTROL),
+  "static-usage-limit-policy": referred(FLOW_CONTROL),
+  "priority-holdback-policy": referred(FLOW_CONTROL),
+  "soft-reflective-ceiling-policy": referred(FLOW_CONTROL),
+  "sheddable-eviction-filter": referred(FLOW_CONTROL),
+  "priority-then-time-eviction-order-policy": referred(FLOW_CONTROL),
+  "agent-identity": referred("flows by agent are not there yet"),
+  "request-attribute-reporter": referred("reports of request attributes are not there yet"),
+  "disaggregatedset-rollout-screener": works("rollouts of disaggregated sets are not there yet"),
+  "header-based-testing-filter": referred("filters for tests are not there"),
+  "destination-endpoint-served-verifier": referred("plugins for tests are not there"),
+  tokenizer: referred("it is deprecated: four bytes of text count as one token, as with token-producer"),
+};
+
+/** Policies of flow control, to which its section may refer without listing them. */
+export const POLICIES = Object.entries(MISSING)
+  .filter(([, { why }]) => why === FLOW_CONTROL)
+  .map(([type]) => type);

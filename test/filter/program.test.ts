@@ -1,0 +1,138 @@
+// Scheduling programs in the snapshot: damaged ones are refused whole, and what a program can answer itself.
+
+import { describe, expect, test } from "vitest";
+import * as wire from "../../src/wire/program.ts";
+import { ENDPOINT_BYTES, HEADER_BYTES, P_PROGRAM, P_PROGRAM_BYTES, POOL_BYTES } from "../../src/wire/snapshot.ts";
+import { headerOf } from "../host/drive.ts";
+import type { ProgramSpec } from "../host/program.ts";
+import { encodeTopology, resum } from "../host/snapshot.ts";
+import { CHAT, errorOf, Gateway, IDLE, POOL } from "./gateway.ts";
+
+const A = "10.0.0.1:8000";
+const B = "10.0.0.2:8000";
+const PROFILES_AT = wire.PROGRAM_BYTES;
+const STEPS_AT = PROFILES_AT + wire.PROFILE_BYTES;
+const HEADERS_AT = STEPS_AT + 2 * wire.STEP_BYTES;
+
+const program: ProgramSpec = {
+  profiles: [
+    {
+      filters: [{ type: "label-filter", bit: 5 }],
+      scorers: [{ type: "session-affinity-scorer", sources: ["x-session-id"] }],
+    },
+  ],
+};
+
+function gatewayBy(by: ProgramSpec): Gateway {
+  const gateway = new Gateway();
+  const endpoints = [A, B].map((address) => ({ address, passes: [5] }));
+  gateway.control.topology([{ name: POOL, endpoints, program: by }]);
+  gateway.control.metrics([IDLE, IDLE]);
+  return gateway;
+}
+
+describe("a damaged program is refused, and what was in force stays", () => {
+  const PROGRAM_AT = HEADER_BYTES + POOL_BYTES + ENDPOINT_BYTES;
+  const u32 = (value: number, at: number) => (bytes: Buffer) => bytes.writeUInt32LE(value, PROGRAM_AT + at);
+  const f64 = (value: number, at: number) => (bytes: Buffer) => bytes.writeDoubleLE(value, PROGRAM_AT + at);
+
+  const cases: readonly (readonly [string, (bytes: Buffer) => void])[] = [
+    ["it begins beyond the blob", (bytes) => bytes.writeUInt32LE(1e6, HEADER_BYTES + P_PROGRAM)],
+    ["it begins inside the header", (bytes) => bytes.writeUInt32LE(8, HEADER_BYTES + P_PROGRAM)],
+    ["it is not aligned", (bytes) => bytes.writeUInt32LE(PROGRAM_AT + 4, HEADER_BYTES + P_PROGRAM)],
+    ["it is longer than the blob", (bytes) => bytes.writeUInt32LE(1e6, HEADER_BYTES + P_PROGRAM_BYTES)],
+    ["it is shorter than its tables", (bytes) => bytes.writeUInt32LE(100, HEADER_BYTES + P_PROGRAM_BYTES)],
+    ["no profile", u32(0, wire.G_PROFILE_COUNT)],
+    ["too many profiles", u32(17, wire.G_PROFILE_COUNT)],
+    ["profiles without end", u32(0x0800_0003, wire.G_PROFILE_COUNT)],
+    ["too many steps", u32(129, wire.G_STEP_COUNT)],
+    ["steps without end", u32(0x0400_0002, wire.G_STEP_COUNT)],
+    ["too many headers", u32(17, wire.G_HEADER_COUNT)],
+    ["an unknown handler", u32(3, wire.G_HANDLER)],
+    ["a handler's header that there is not", u32(1, wire.G_HANDLER_HEADER)],
+    ["a default profile that there is not", u32(1, wire.G_DEFAULT_PROFILE)],
+    ["a session header that there is not", u32(1, wire.G_SESSION_HEADER)],
+    ["a port that there is not", u32(65_536, wire.G_PRIMARY_PORT)],
+    ["a profile's steps beyond the last", u32(3, PROFILES_AT + wire.F_STEP_COUNT)],
+    ["a profile's first step near 2³²", u32(0xffffffff, PROFILES_AT + wire.F_FIRST_STEP)],
+    ["an unknown picker", u32(3, PROFILES_AT + wire.F_PICKER)],
+    ["a list of none", u32(0, PROFILES_AT + wire.F_ENDPOINTS)],
+    ["a list of nine", u32(9, PROFILES_AT + wire.F_ENDPOINTS)],
+    ["a profile's name beyond the heap", u32(1e6, PROFILES_AT + wire.F_NAME_OFFSET)],
+    ["a picker's name beyond the heap", u32(1e6, PROFILES_AT + wire.F_PICKER_NAME_LENGTH)],
+    ["step 0", (bytes) => bytes.writeUInt16LE(0, PROGRAM_AT + STEPS_AT)],
+    ["an unknown filter", (bytes) => bytes.writeUInt16LE(wire.FILTERS, PROGRAM_AT + STEPS_AT)],
+    ["an unknown scorer", (bytes) => bytes.writeUInt16LE(wire.SCORERS, PROGRAM_AT + STEPS_AT + wire.STEP_BYTES)],
+    ["a bit that there is not", u32(64, STEPS_AT + wire.S_NUMBER)],
+    ["a step's headers beyond the last", u32(2, STEPS_AT + wire.STEP_BYTES + wire.S_HEADER_COUNT)],
+    ["a step's first header near 2³²", u32(0xffffffff, STEPS_AT + wire.STEP_BYTES + wire.S_FIRST_HEADER)],
+    ["a step's name beyond the heap", u32(1e6, STEPS_AT + wire.S_NAME_OFFSET)],
+    ["a weight that is no number", f64(Number.NaN, STEPS_AT + wire.STEP_BYTES + wire.S_WEIGHT)],
+    ["a header without a name", u32(0, HEADERS_AT + 4)],
+    ["a header's name beyond the heap", u32(1e6, HEADERS_AT)],
+  ];
+
+  test.each(cases)("%s", (_, damage) => {
+    const gateway = gatewayBy({ profiles: [{ endpoints: 2 }] });
+    expect(gateway.worker.drive({ body: CHAT }).destination).toMatch(/^.+,.+$/);
+    const blob = encodeTopology(2, [{ name: POOL, endpoints: [{ address: A, passes: [5] }], program }]);
+    damage(blob);
+    const answer = gateway.control.exchange("PUT", "/v1/topology", resum(blob));
+    expect(answer.json).toMatchObject({ error: { code: "bad_table" } });
+    gateway.advance(2);
+    expect(gateway.worker.drive({ body: CHAT }).destination).toMatch(/^.+,.+$/);
+    for (const { trap } of [gateway.control.vm, gateway.worker.vm]) expect(trap).toBeUndefined();
+  });
+
+  test("undamaged it is taken", () => {
+    const gateway = gatewayBy(program);
+    expect(gateway.worker.drive({ body: CHAT }).destination).toMatch(/^[^,]+$/);
+  });
+});
+
+describe("answers", () => {
+  test("429 with the reason, and when to come again, where the filters leave nobody", () => {
+    const gateway = gatewayBy({ profiles: [{ filters: [{ type: "label-filter", bit: 6 }] }] });
+    const outcome = gateway.worker.drive({ body: CHAT });
+    expect(errorOf(outcome)).toMatchObject({ status: 429, code: "saturated", reason: "rejected-saturated" });
+    expect(headerOf(outcome.localResponse?.headers, "retry-after")).toBe("1");
+    gateway.settle();
+    expect(gateway.process.metrics.sum("pointsman_picks_total.outcome.saturated.")).toBe(1);
+    expect(gateway.inFlightTotal()).toBe(0);
+  });
+
+  test("400 where the request names a profile that there is not", () => {
+    const profiles = [{ name: "decode" }, { name: "other" }];
+    const gateway = gatewayBy({ handler: { type: "header-profile-handler" }, profiles });
+    const ask = (profile: string) => gateway.worker.drive({ body: CHAT, headers: [["epp-profile", profile]] });
+    expect(errorOf(ask("third"))).toMatchObject({
+      status: 400,
+      type: "invalid_request_error",
+      code: "unknown_profile",
+    });
+    expect(ask("other").destination).toBeDefined();
+  });
+
+  test("the session token on the response names the endpoint that served", () => {
+    const gateway = gatewayBy({ profiles: [{ scorers: [{ type: "session-affinity-scorer" }], endpoints: 2 }] });
+    const outcome = gateway.worker.drive({ body: CHAT });
+    const [first, second] = outcome.destination!.split(",");
+    const token = headerOf(outcome.responseHeaders, "x-session-token")!;
+    expect(Buffer.from(token, "base64").toString()).toBe(`default/pod-${first === A ? 0 : 1}-rank-0`);
+    for (let n = 0; n < 8; n++) {
+      const next = gateway.worker.drive({ body: CHAT, headers: [["x-session-token", token]] });
+      expect(next.destination).toBe(`${first},${second}`);
+    }
+  });
+});
+
+test("a new program takes effect with the topology that brings it, and what was learned stays", () => {
+  const gateway = gatewayBy({ profiles: [{ scorers: [{ type: "prefix-cache-scorer" }] }] });
+  const first = gateway.worker.drive({ body: CHAT }).destination!;
+  const endpoints = [A, B].map((address) => ({ address }));
+  const scorers = [{ type: "prefix-cache-scorer" }] as const;
+  gateway.control.topology([{ name: POOL, endpoints, program: { profiles: [{ scorers, endpoints: 2 }] } }]);
+  gateway.advance(2);
+  const other = first === A ? B : A;
+  for (let n = 0; n < 8; n++) expect(gateway.worker.drive({ body: CHAT }).destination).toBe(`${first},${other}`);
+});
