@@ -17,6 +17,8 @@ export type BackendAnswer = {
   readonly posts: number;
   readonly gets: number;
   readonly unreadable: number;
+  /** Addresses that answered a request since the last count. */
+  readonly served: number;
 };
 
 /** Every stream gets one event in this time; the sockets take turns within it. */
@@ -24,6 +26,7 @@ const EVENT_INTERVAL_MS = 500;
 const TURNS = 50;
 
 const counts = { port: 0, posts: 0, gets: 0, unreadable: 0 };
+const served = new Set<string | undefined>();
 const streams: Set<Socket>[] = Array.from({ length: TURNS }, () => new Set());
 
 function message(head: string, body: string): Buffer {
@@ -114,11 +117,13 @@ function serve(reply: "json" | "events", metricsPage: MetricsPage): Promise<Back
   const pages = pagesOf(metricsPage);
   const server = createServer({ noDelay: true }, (socket) => {
     socket.on("error", () => socket.destroy());
+    const address = socket.localAddress;
     readRequests(socket, (isPost) => {
       if (!isPost) {
         socket.write(pages[counts.gets++ % pages.length] ?? COMPLETION);
       } else {
         counts.posts++;
+        served.add(address);
         if (reply === "json") socket.write(COMPLETION);
         else startStream(socket);
       }
@@ -129,11 +134,17 @@ function serve(reply: "json" | "events", metricsPage: MetricsPage): Promise<Back
     server.once("error", reject);
     server.listen({ host: "0.0.0.0", port: 0, backlog: 4096 }, () => {
       counts.port = (server.address() as AddressInfo).port;
-      resolve({ ...counts });
+      resolve(count());
     });
   });
 }
 
+function count(): BackendAnswer {
+  const answer = { ...counts, served: served.size };
+  served.clear();
+  return answer;
+}
+
 answerQuestions<BackendQuestion, BackendAnswer>(async (question) =>
-  question.kind === "serve" ? serve(question.reply, question.metricsPage) : { ...counts },
+  question.kind === "serve" ? serve(question.reply, question.metricsPage) : count(),
 );

@@ -39,17 +39,38 @@ function prose(random: () => number, words: readonly string[], count: number): s
   return parts.join(" ");
 }
 
+/** Blocks of the system prompt that all requests of a mix may have in common, of 64 pseudo-tokens each. */
+export const SYSTEM_BLOCKS = 32;
+const BLOCK_BYTES = 256;
+/** In its place in the first block of a prompt, a number makes the prompt a new one: markFresh(). */
+const FRESH_MARK = "Session 0000000000000000.";
+const FRESH_DIGITS = 16;
+
+const SHORT_SYSTEM = `${FRESH_MARK} You are a helpful assistant. Answer briefly.`;
+
+/** SYSTEM_BLOCKS of text. What follows it in a prompt begins in a later block. */
+export const LONG_SYSTEM = cut(prose(randomFrom(32), WORDS.split(" "), 2_000), SYSTEM_BLOCKS * BLOCK_BYTES);
+
+/** The beginning of a text, of exactly that many bytes as UTF-8. */
+function cut(text: string, bytes: number): string {
+  const kept = Buffer.from(text)
+    .subarray(0, bytes)
+    .toString()
+    .replace(/\ufffd$/, "");
+  return kept.padEnd(kept.length + bytes - Buffer.byteLength(kept), ".");
+}
+
 /** Bytes of the JSON document around the messages, and of one message around its content. */
 const ENVELOPE_BYTES = 200;
 const MESSAGE_BYTES = 32;
 const TURN_WORDS_MAX = 400;
 
-/** A chat completion request of exactly `bytes` bytes (at least 400), as UTF-8. */
-export function chatBody(bytes: number, seed: number): Buffer {
+/** A chat completion request of exactly `bytes` bytes (at least 400 more than `system`), as UTF-8. */
+export function chatBody(bytes: number, seed: number, system = SHORT_SYSTEM): Buffer {
   const random = randomFrom(seed);
   const words = WORDS.split(" ");
-  const messages = [{ role: "system", content: "You are a helpful assistant. Answer briefly." }];
-  let left = bytes - ENVELOPE_BYTES - JSON.stringify(messages).length;
+  const messages = [{ role: "system", content: system }];
+  let left = bytes - ENVELOPE_BYTES - Buffer.byteLength(JSON.stringify(messages));
   while (left > MESSAGE_BYTES + 64) {
     const count = Math.min(TURN_WORDS_MAX, Math.max(4, Math.floor(left / 8)));
     const message = { role: messages.length % 2 === 1 ? "user" : "assistant", content: prose(random, words, count) };
@@ -65,6 +86,28 @@ export function chatBody(bytes: number, seed: number): Buffer {
   const whole = seed % 2 === 0 ? { ...model, messages, ...rest } : { messages, ...model, ...rest };
   last.content += "x".repeat(bytes - Buffer.byteLength(JSON.stringify(whole)));
   return Buffer.from(JSON.stringify(whole));
+}
+
+/** The same of one message without an escape or a letter beyond ASCII: the easiest to read. */
+export function plainBody(bytes: number): Buffer {
+  const whole = { model: "meta-llama/Llama-3.3-70B-Instruct", messages: [{ role: "user", content: "" }] };
+  const words = WORDS.split(" ").filter((word) => /^[a-z]+$/.test(word));
+  const random = randomFrom(bytes);
+  const text = Array.from({ length: bytes / 2 }, () => words[Math.floor(random() * words.length)]).join(" ");
+  const messages = [{ role: "user", content: text.slice(0, bytes - JSON.stringify(whole).length) }];
+  return Buffer.from(JSON.stringify({ ...whole, messages }));
+}
+
+/** Where markFresh() writes: in a body, or a request that has one, with the short system prompt. */
+export function freshMarkIn(bytes: Buffer): number {
+  const at = bytes.indexOf(FRESH_MARK);
+  if (at < 0) throw new Error("this body has no place for a number");
+  return at + FRESH_MARK.indexOf("0");
+}
+
+/** Makes the prompt one that nobody has seen, from its first block on. */
+export function markFresh(bytes: Buffer, at: number, number: number): void {
+  bytes.write(number.toString(16).padStart(FRESH_DIGITS, "0"), at, "latin1");
 }
 
 /** The body in an HTTP/1.1 request, ready to be written to a connection in one call. */

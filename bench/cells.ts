@@ -1,8 +1,11 @@
 // What is measured, and what has to be reached.
 
+import type { Mix, Prompts } from "./requests.ts";
+
 export type CostCell = {
   readonly kind: "cost";
   readonly name: string;
+  readonly prompts: Prompts;
   readonly bodyBytes: number;
   readonly endpoints: number;
   readonly workers: number;
@@ -33,49 +36,100 @@ export type AgentCell = {
 
 export type Cell = CostCell | StreamsCell | AgentCell;
 
-/** How each body size is driven: closed-loop connections, and a rate far from saturation. */
-export const DRIVE: Readonly<Record<number, { readonly connections: number; readonly ratePerS: number }>> = {
-  1024: { connections: 32, ratePerS: 2_000 },
-  16384: { connections: 32, ratePerS: 2_000 },
-  131072: { connections: 32, ratePerS: 500 },
-  1048576: { connections: 8, ratePerS: 100 },
+/** Bodies with SYSTEM_BLOCKS of system prompt, 8 KB, and 1 KB of their own. */
+const SHARED_BYTES = 9_728;
+
+type Drive = {
+  /** Of the closed loop. */
+  readonly connections: number;
+  /** Far from saturation. */
+  readonly ratePerS: number;
+  /** Different bodies, at least. */
+  readonly distinct: number;
 };
 
+/** How each body size is driven. */
+const DRIVES: Readonly<Record<number, Drive>> = {
+  1024: { connections: 32, ratePerS: 2_000, distinct: 48 },
+  [SHARED_BYTES]: { connections: 32, ratePerS: 2_000, distinct: 48 },
+  16384: { connections: 32, ratePerS: 2_000, distinct: 48 },
+  131072: { connections: 32, ratePerS: 500, distinct: 48 },
+  1048576: { connections: 8, ratePerS: 100, distinct: 24 },
+};
+
+export function driveOf({ bodyBytes }: CostCell): Drive {
+  const drive = DRIVES[bodyBytes];
+  if (drive === undefined) throw new Error(`no drive for bodies of ${bodyBytes} bytes`);
+  return drive;
+}
+
+/** Two bodies per endpoint: requests follow what is cached, and are to reach about as many endpoints as round robin. */
+const BODIES_PER_ENDPOINT = 2;
+
+export function mixOf(cell: CostCell): Mix {
+  const distinct = Math.max(driveOf(cell).distinct, BODIES_PER_ENDPOINT * cell.endpoints);
+  return { prompts: cell.prompts, bodyBytes: cell.bodyBytes, distinct };
+}
+
+/** One paced slice for so many slices of the closed loop. */
+export const CLOSED_PER_PACED = 2;
 /** Connections that paced requests may use: more than are ever under way. */
 export const PACED_CONNECTIONS = 64;
 
-const TARGETS_US: Readonly<Record<number, number>> = { 1024: 12, 16384: 16, 131072: 45, 1048576: 150 };
-/** With 1000 endpoints the filter may cost this much more than with 8. */
-export const MANY_ENDPOINTS_US = 15;
-const ENDPOINT_COUNTS = [8, 100, 1000];
-const WORKER_COUNTS = [1, 2];
+const TARGETS_US: Readonly<Record<number, number>> = { 1024: 16, 16384: 24, 131072: 70, 1048576: 400 };
+/** With so many endpoints the filter may cost so much more than with 8. */
+export const ADDED_TARGETS_US: Readonly<Record<number, number>> = { 100: 3, 1000: 20 };
 
 /** "1KB", "1MB". */
 export function sizeName(bytes: number): string {
   return bytes < 1_048_576 ? `${bytes / 1024}KB` : `${bytes / 1_048_576}MB`;
 }
 
-function cost(bodyBytes: number, endpoints: number, workers: number): CostCell {
+function warm(bodyBytes: number, endpoints: number, workers: number): CostCell {
   const targetUs = endpoints === 8 && workers === 1 ? TARGETS_US[bodyBytes] : undefined;
   const name = `${sizeName(bodyBytes)}-${endpoints}e-${workers}w`;
-  return { kind: "cost", name, bodyBytes, endpoints, workers, second: "filter", targetUs };
+  return { kind: "cost", name, prompts: "warm", bodyBytes, endpoints, workers, second: "filter", targetUs };
 }
 
-/** Sizes together per Envoy configuration: cells next to each other share their two processes. */
+function shared(endpoints: number): CostCell {
+  return { ...warm(SHARED_BYTES, endpoints, 1), name: `shared-${endpoints}e-1w`, prompts: "shared" };
+}
+
+function cold(bodyBytes: number, workers: number): CostCell {
+  const other = warm(bodyBytes, 8, workers);
+  return { ...other, name: `cold-${other.name}`, prompts: "cold", targetUs: undefined };
+}
+
+/** Cells of one Envoy configuration together: those next to each other share their two processes. */
 export function allCells(): readonly Cell[] {
-  const sizes = Object.keys(DRIVE).map(Number);
-  const self: CostCell = { ...cost(1_024, 8, 1), name: "self", second: "alone", targetUs: undefined };
-  const costs = WORKER_COUNTS.flatMap((workers) =>
-    ENDPOINT_COUNTS.flatMap((endpoints) => sizes.map((bytes) => cost(bytes, endpoints, workers))),
-  );
+  const [small, medium, large, huge] = [1_024, 16_384, 131_072, 1_048_576];
   const metricsBytes = 60_000;
   return [
-    self,
-    ...costs,
+    { ...warm(small, 8, 1), name: "self", second: "alone", targetUs: undefined },
+    ...[small, medium, large, huge].map((bytes) => warm(bytes, 8, 1)),
+    ...[shared(8), cold(medium, 1)],
+    ...[warm(small, 100, 1), shared(100)],
+    ...[warm(small, 1000, 1), shared(1000)],
+    ...[warm(small, 8, 2), warm(medium, 8, 2), cold(medium, 2)],
+    warm(small, 1000, 2),
     { kind: "streams", name: "streams", streams: 3_000, targetBytes: 60_000 },
     { kind: "agent", name: "agent-idle", endpoints: 100, streams: 0, metricsBytes, targetCores: 0.15 },
     { kind: "agent", name: "agent-busy", endpoints: 100, streams: 400, metricsBytes, targetCores: 0.6 },
   ];
+}
+
+/** The same cell with 8 endpoints. */
+export function isWithFewEndpoints(few: CostCell, cell: CostCell): boolean {
+  return few.endpoints === 8 && few.prompts === cell.prompts && isAlike(few, cell);
+}
+
+/** The same cell with prompts that are cached. */
+export function isWithWarmPrompts(warm: CostCell, cell: CostCell): boolean {
+  return warm.prompts === "warm" && warm.endpoints === cell.endpoints && isAlike(warm, cell);
+}
+
+function isAlike(one: CostCell, other: CostCell): boolean {
+  return one.second === other.second && one.bodyBytes === other.bodyBytes && one.workers === other.workers;
 }
 
 /** The cells of --quick. */

@@ -2,13 +2,17 @@
 
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { WorkerColumn } from "../src/control/report.ts";
 import { type Bench, withFolder } from "./bench.ts";
-import { type CostCell, DRIVE, PACED_CONNECTIONS } from "./cells.ts";
+import { CLOSED_PER_PACED, type CostCell, driveOf, mixOf, PACED_CONNECTIONS } from "./cells.ts";
 import { type Feed, startFeed } from "./feed.ts";
+import { type Knowledge, knowledgeOf, readWorkers, type Stretch } from "./knowledge.ts";
 import type { LoadAnswer, Slice } from "./load.ts";
 import { pin } from "./pin.ts";
+import { checkEverywhere, placeEverywhere } from "./placement.ts";
 import { residentBytes } from "./process.ts";
-import { endpointsAt, type Side, type SideName, startSide } from "./sides.ts";
+import { type Endpoint, endpointsAt, type Side, type SideName, startSide } from "./sides.ts";
 import { median, middleHalf, type Spread, spread } from "./statistics.ts";
 
 export type SideCost = {
@@ -20,6 +24,8 @@ export type SideCost = {
   readonly p50Us: number;
   readonly p99Us: number;
   readonly residentBytes: number;
+  /** Endpoints that served a request, of a closed-loop slice (median). */
+  readonly endpointsServed: number;
 };
 
 export type CostResult = {
@@ -29,35 +35,53 @@ export type CostResult = {
   /** Second side less first. Minimum less minimum; median of the differences of neighbouring slices. */
   readonly differenceUs: { readonly min: number; readonly median: number; readonly middleHalf: number };
   readonly ratePerS: number;
+  /** Bodies that differed. */
+  readonly distinct: number;
+  /** Of the filter's prefix index; undefined where both sides are Envoy alone. */
+  readonly knowledge: Knowledge | undefined;
   /** CPU that processes outside the benchmark used meanwhile, in cores (median over slices). */
   readonly company: number;
   /** CPU per request of every closed-loop slice, per side, in the order they ran. */
   readonly slicesUs: readonly [readonly number[], readonly number[]];
 };
 
-type Measured = { readonly closed: LoadAnswer[]; readonly paced: LoadAnswer[]; residentBytes: number };
 type Pair<Value> = readonly [Value, Value];
+type Measured = {
+  readonly closed: LoadAnswer[];
+  readonly paced: LoadAnswer[];
+  readonly served: number[];
+  residentBytes: number;
+};
+type CellMeasured = { readonly sides: Pair<Measured>; readonly stretches: Stretch[] };
+/** Both sides at work; `feed` is that of the side with the filter. */
+type Running = { readonly pair: Pair<Side>; readonly feed: Feed | undefined; readonly endpoints: readonly Endpoint[] };
 
 const WARM_SECONDS = 0.2;
+/** The very bodies of a cell, before its slices: each of them several times. */
+const CELL_WARM_SECONDS = 1;
+/** An idle worker tells what it knows every 250 ms. */
+const TOLD_MS = 300;
 /** A slice, its connections and the answers still under way. */
 const SLICE_LIMIT_MS = 30_000;
 
 /** Measures cells that share a configuration; `cells` must agree in all but the body's size. */
 export async function measureCosts(bench: Bench, cells: readonly CostCell[]): Promise<readonly CostResult[]> {
-  const results = new Map<CostCell, Pair<Measured>>(cells.map((cell) => [cell, [unmeasured(), unmeasured()]]));
+  const results = new Map<CostCell, CellMeasured>(cells.map((cell) => [cell, unmeasured()]));
   for (let round = 0; round < bench.rounds; round++) {
-    await withPair(bench, cells[0] as CostCell, round, async (pair) => {
+    await withPair(bench, cells[0] as CostCell, round, async (running) => {
       for (const [cell, measured] of results) {
-        await measureRound(bench, cell, pair, measured, round);
-        bench.say(progress(cell, measured, round, bench.rounds));
+        await prepare(bench, cell, running);
+        await measureRound(bench, cell, running, measured, round);
+        bench.say(progress(cell, measured.sides, round, bench.rounds));
       }
     });
   }
-  return cells.map((cell) => summarize(cell, results.get(cell) as Pair<Measured>));
+  return cells.map((cell) => summarize(cell, results.get(cell) as CellMeasured));
 }
 
-function unmeasured(): Measured {
-  return { closed: [], paced: [], residentBytes: 0 };
+function unmeasured(): CellMeasured {
+  const side = () => ({ closed: [], paced: [], served: [], residentBytes: 0 });
+  return { sides: [side(), side()], stretches: [] };
 }
 
 /** Starts both sides, the second first in odd rounds: memory and ports fall differently then. */
@@ -65,15 +89,15 @@ async function withPair(
   bench: Bench,
   cell: CostCell,
   round: number,
-  use: (pair: Pair<Side>) => Promise<void>,
+  use: (running: Running) => Promise<void>,
 ): Promise<void> {
   await withFolder(async (dir) => {
     const started: Side[] = [];
+    const endpoints = endpointsAt(bench.backendPort, cell.endpoints);
     let feed: Feed | undefined;
     try {
       const start = async (name: SideName, folder: string) => {
         mkdirSync(join(dir, folder));
-        const endpoints = endpointsAt(bench.backendPort, cell.endpoints);
         const side = await startSide({ ...bench, name, dir: join(dir, folder), endpoints, workers: cell.workers });
         started.push(side);
         if (name === "filter") feed = await startFeed(side, endpoints);
@@ -88,7 +112,7 @@ async function withPair(
         cell.workers,
       );
       for (const side of pair) await warmUp(bench, cell, side);
-      await use(pair);
+      await use({ pair, feed, endpoints });
       feed?.check();
     } finally {
       feed?.stop();
@@ -100,44 +124,68 @@ async function withPair(
 /** Until each endpoint has upstream connections, and V8 has optimized the filter. */
 async function warmUp(bench: Bench, cell: CostCell, side: Side): Promise<void> {
   const seconds = 0.5 + cell.endpoints * 0.003;
-  const slice = { ...sliceOf(bench, cell, side, DRIVE[1_024]?.connections ?? 1), bodyBytes: 1_024, seconds };
-  await bench.load.ask({ kind: "closed", ...slice }, SLICE_LIMIT_MS);
+  await bench.load.ask({ kind: "closed", ...sliceOf(bench, cell, side), seconds }, SLICE_LIMIT_MS);
+}
+
+/** Until the filter knows the bodies of the cell as it will while they are measured. */
+async function prepare(bench: Bench, cell: CostCell, { pair, feed, endpoints }: Running): Promise<void> {
+  const isShared = cell.prompts === "shared" && feed !== undefined;
+  if (isShared) await placeEverywhere(pair[1], feed, endpoints, cell.bodyBytes);
+  for (const side of pair) {
+    const slice = { ...sliceOf(bench, cell, side), seconds: CELL_WARM_SECONDS };
+    await bench.load.ask({ kind: "closed", ...slice }, SLICE_LIMIT_MS);
+  }
+  if (isShared) await checkEverywhere(pair[1], endpoints, cell.bodyBytes);
 }
 
 /** Slices of one cell in turns: first, second, second, first, … */
 async function measureRound(
   bench: Bench,
   cell: CostCell,
-  pair: Pair<Side>,
-  measured: Pair<Measured>,
+  running: Running,
+  { sides, stretches }: CellMeasured,
   round: number,
 ): Promise<void> {
-  const drive = DRIVE[cell.bodyBytes];
-  if (drive === undefined) throw new Error(`no drive for bodies of ${cell.bodyBytes} bytes`);
+  const { pair, feed, endpoints } = running;
   const repeats = Math.ceil(bench.repeats / bench.rounds);
   const turns = [0, 1] as const;
+  const before = feed === undefined ? undefined : await readSettled(pair[1]);
   for (let repeat = 0; repeat < repeats; repeat++) {
     const order = (repeat + round) % 2 === 0 ? turns : turns.toReversed();
-    for (const which of order) {
-      const slice = sliceOf(bench, cell, pair[which], drive.connections);
-      measured[which].closed.push(await bench.load.ask({ kind: "closed", ...slice }, SLICE_LIMIT_MS));
-    }
-    for (const which of order) {
-      const slice = sliceOf(bench, cell, pair[which], PACED_CONNECTIONS);
-      const question = { kind: "paced", ratePerS: drive.ratePerS, ...slice } as const;
-      measured[which].paced.push(await bench.load.ask(question, SLICE_LIMIT_MS));
-    }
+    for (const which of order) await measureClosed(bench, cell, pair[which], sides[which]);
+    if (repeat % CLOSED_PER_PACED !== 0) continue;
+    for (const which of order) await measurePaced(bench, cell, pair[which], sides[which]);
   }
-  for (const which of turns) measured[which].residentBytes = residentBytes(pair[which].pid);
+  if (before !== undefined) stretches.push({ before, after: await readSettled(pair[1]) });
+  if (cell.prompts === "shared" && feed !== undefined) await checkEverywhere(pair[1], endpoints, cell.bodyBytes);
+  for (const which of turns) sides[which].residentBytes = residentBytes(pair[which].pid);
 }
 
-function sliceOf(bench: Bench, cell: CostCell, side: Side, connections: number): Slice {
+async function readSettled(side: Side): Promise<readonly WorkerColumn[]> {
+  await sleep(TOLD_MS);
+  return readWorkers(side.socketPath);
+}
+
+async function measureClosed(bench: Bench, cell: CostCell, side: Side, measured: Measured): Promise<void> {
+  await bench.backend.ask({ kind: "count" }, SLICE_LIMIT_MS);
+  measured.closed.push(await bench.load.ask({ kind: "closed", ...sliceOf(bench, cell, side) }, SLICE_LIMIT_MS));
+  measured.served.push((await bench.backend.ask({ kind: "count" }, SLICE_LIMIT_MS)).served);
+}
+
+async function measurePaced(bench: Bench, cell: CostCell, side: Side, measured: Measured): Promise<void> {
+  const { ratePerS } = driveOf(cell);
+  const slice = { ...sliceOf(bench, cell, side), connections: PACED_CONNECTIONS };
+  measured.paced.push(await bench.load.ask({ kind: "paced", ratePerS, ...slice }, SLICE_LIMIT_MS));
+}
+
+/** A slice of the closed loop. */
+function sliceOf(bench: Bench, cell: CostCell, side: Side): Slice {
   return {
     port: side.port,
     pid: side.pid,
     friends: [bench.backend.pid, process.pid],
-    bodyBytes: cell.bodyBytes,
-    connections,
+    mix: mixOf(cell),
+    connections: driveOf(cell).connections,
     warmSeconds: WARM_SECONDS,
     seconds: bench.seconds,
   };
@@ -147,7 +195,7 @@ function cpuUsOf(answers: readonly LoadAnswer[]): readonly number[] {
   return answers.map(({ cpuNs, count }) => cpuNs / count / 1000);
 }
 
-function summarizeSide({ closed, paced, residentBytes }: Measured): SideCost {
+function summarizeSide({ closed, paced, served, residentBytes }: Measured): SideCost {
   return {
     cpuUs: spread(cpuUsOf(closed)),
     throughputPerS: spread(closed.map(({ count, seconds }) => count / seconds)),
@@ -155,10 +203,11 @@ function summarizeSide({ closed, paced, residentBytes }: Measured): SideCost {
     p50Us: median(paced.map(({ latencyUs }) => latencyUs?.p50 ?? Number.NaN)),
     p99Us: median(paced.map(({ latencyUs }) => latencyUs?.p99 ?? Number.NaN)),
     residentBytes,
+    endpointsServed: median(served),
   };
 }
 
-function summarize(cell: CostCell, [first, second]: Pair<Measured>): CostResult {
+function summarize(cell: CostCell, { sides: [first, second], stretches }: CellMeasured): CostResult {
   const slicesUs = [cpuUsOf(first.closed), cpuUsOf(second.closed)] as const;
   const sides = [summarizeSide(first), summarizeSide(second)] as const;
   const differences = slicesUs[1].map((us, i) => us - (slicesUs[0][i] ?? Number.NaN));
@@ -171,7 +220,9 @@ function summarize(cell: CostCell, [first, second]: Pair<Measured>): CostResult 
       median: median(differences),
       middleHalf: middleHalf(differences),
     },
-    ratePerS: DRIVE[cell.bodyBytes]?.ratePerS ?? 0,
+    ratePerS: driveOf(cell).ratePerS,
+    distinct: mixOf(cell).distinct,
+    knowledge: cell.second === "filter" ? knowledgeOf(stretches) : undefined,
     company: median([...first.closed, ...second.closed].map(({ company }) => company)),
     slicesUs,
   };

@@ -12,8 +12,13 @@ import { type Endpoint, POOL, type Side } from "./sides.ts";
 export type Feed = {
   /** Throws when a push was refused since the start. */
   check(): void;
+  /** Pushes rows of the caller's while `use` runs, in the place of its own. */
+  withRows(use: (push: (rows: readonly Load[]) => Promise<void>) => Promise<void>): Promise<void>;
   stop(): void;
 };
+
+/** What an endpoint says of its load. */
+export type Load = { readonly waiting: number; readonly running: number; readonly kvUsage: number };
 
 const INTERVAL_MS = 50;
 const EPOCH = 1;
@@ -31,21 +36,32 @@ export async function startFeed(side: Side, endpoints: readonly Endpoint[]): Pro
   };
   let problem: Error | undefined;
   let sequence = 0;
-  const pushMetrics = () => {
+  let held = false;
+  const push = (loads: readonly Load[]) => {
     sequence++;
-    const rows = endpoints.map(() => metricsRow(random, sequence));
+    const rows = loads.map((load) => metricsRow(load, random() * INTERVAL_MS, sequence));
     return put(agent, side.socketPath, PATH_METRICS, encodeMetrics({ epoch: EPOCH, sequence, rows }));
   };
+  const pushOwn = () => push(endpoints.map(() => loadAtWork(random)));
   await put(agent, side.socketPath, PATH_TOPOLOGY, encodeTopology(topology));
-  await pushMetrics();
+  await pushOwn();
   const timer = setInterval(() => {
-    pushMetrics().catch((error: Error) => {
+    if (held) return;
+    pushOwn().catch((error: Error) => {
       problem ??= error;
     });
   }, INTERVAL_MS);
   const feed: Feed = {
     check() {
       if (problem !== undefined) throw problem;
+    },
+    async withRows(use) {
+      held = true;
+      try {
+        await use(push);
+      } finally {
+        held = false;
+      }
     },
     stop() {
       clearInterval(timer);
@@ -62,21 +78,18 @@ export async function startFeed(side: Side, endpoints: readonly Endpoint[]): Pro
 }
 
 /**
- * A server at work with little to tell it from its peers: picks spread over all of them as round
- * robin's do, so that the sides differ by the filter and not by how warm upstream connections are.
+ * A server at work with little to tell it from its peers, and many exactly like it: new prompts spread over
+ * all of them as round robin's requests do, so that the sides differ by the filter and not by how warm
+ * upstream connections are.
  */
-function metricsRow(random: () => number, scrape: number): MetricsRow {
-  return {
-    waiting: random() < 0.1 ? 1 : 0,
-    running: Math.floor(random() * 4),
-    kvUsage: 0.3 + random() * 0.02,
-    blockSize: 16,
-    blocks: 27_000,
-    maxAdapters: undefined,
-    ageMs: random() * INTERVAL_MS,
-    intervalMs: INTERVAL_MS,
-    scrape,
-  };
+function loadAtWork(random: () => number): Load {
+  const kvUsage = 0.3 + Math.floor(random() * 4) * 0.005;
+  return { waiting: random() < 0.1 ? 1 : 0, running: Math.floor(random() * 4), kvUsage };
+}
+
+/** Its cache is a large one, 1 M tokens: what was warmed up stays. */
+function metricsRow(load: Load, ageMs: number, scrape: number): MetricsRow {
+  return { ...load, blockSize: 16, blocks: 65_536, maxAdapters: undefined, ageMs, intervalMs: INTERVAL_MS, scrape };
 }
 
 function put(agent: Agent, socketPath: string, path: string, body: Buffer): Promise<void> {

@@ -5,6 +5,7 @@
 import { connect, type Socket } from "node:net";
 import { chatBody, chatRequest } from "./bodies.ts";
 import { busyNs, cpuNs } from "./process.ts";
+import { type Mix, type NextRequest, requestsOf } from "./requests.ts";
 import { quantile } from "./statistics.ts";
 import { answerQuestions } from "./worker.ts";
 
@@ -25,7 +26,7 @@ export type Window = {
 
 export type Slice = Window & {
   readonly port: number;
-  readonly bodyBytes: number;
+  readonly mix: Mix;
   readonly connections: number;
   readonly warmSeconds: number;
 };
@@ -46,27 +47,23 @@ export type LoadAnswer = {
 };
 
 const NOTHING = { count: 0, seconds: 0, cpuNs: 0, ownCpu: 0, company: 0, latencyUs: undefined, waited: 0 };
-const VARIANTS = 8;
 const READ_BYTES = 65_536;
 
-/** Requests of one size; the same for both sides. */
-const encoded = new Map<number, readonly Buffer[]>();
+/** One keep-alive connection with at most one request under way. */
+type Connection = { readonly socket: Socket; readonly next: NextRequest; sentAtUs: number };
 
-function requestsOf(bodyBytes: number): readonly Buffer[] {
-  let requests = encoded.get(bodyBytes);
-  if (requests === undefined) {
-    requests = Array.from({ length: VARIANTS }, (_, seed) => chatRequest(chatBody(bodyBytes, seed)));
-    encoded.set(bodyBytes, requests);
-  }
-  return requests;
+/** Opens the connections of a slice; `onAnswer` runs at the end of every answer, which must be a 200. */
+function openAll(
+  { port, mix, connections }: Slice,
+  onAnswer: (connection: Connection) => void,
+  onError: (error: Error) => void,
+): Promise<readonly Connection[]> {
+  return Promise.all(requestsOf(mix, connections).map((next) => open(port, next, onAnswer, onError)));
 }
 
-/** One keep-alive connection with at most one request under way. */
-type Connection = { readonly socket: Socket; sentAtUs: number; next: number };
-
-/** Opens a connection; `onAnswer` runs at the end of every answer, which must be a 200. */
 function open(
   port: number,
+  next: NextRequest,
   onAnswer: (connection: Connection) => void,
   onError: (error: Error) => void,
 ): Promise<Connection> {
@@ -103,7 +100,7 @@ function open(
     noDelay: true,
     onread: { buffer: Buffer.alloc(READ_BYTES), callback: (length, buffer) => read(length, buffer as Buffer) },
   });
-  const connection: Connection = { socket, sentAtUs: 0, next: 0 };
+  const connection: Connection = { socket, next, sentAtUs: 0 };
   return new Promise((resolve, reject) => {
     socket.once("connect", () => {
       socket.off("error", reject);
@@ -152,23 +149,17 @@ async function watch(window: Window, count: () => number): Promise<Watched> {
 
 /** Every connection sends the next request as soon as its answer is complete. */
 async function closed(slice: Slice): Promise<LoadAnswer> {
-  const requests = requestsOf(slice.bodyBytes);
   const errors: Error[] = [];
   let count = 0;
   let ending = false;
   const onAnswer = (connection: Connection) => {
     count++;
     if (ending) connection.socket.destroy();
-    else connection.socket.write(requests[connection.next++ % VARIANTS] as Buffer);
+    else connection.socket.write(connection.next());
   };
   const onError = (error: Error) => errors.push(error);
-  const connections = await Promise.all(
-    Array.from({ length: slice.connections }, () => open(slice.port, onAnswer, onError)),
-  );
-  connections.forEach((connection, i) => {
-    connection.next = i;
-    onAnswer(connection);
-  });
+  const connections = await openAll(slice, onAnswer, onError);
+  for (const connection of connections) onAnswer(connection);
   await sleep(slice.warmSeconds);
   const watched = await watch(slice, () => count);
   ending = true;
@@ -185,7 +176,6 @@ async function drained(connections: readonly Connection[]): Promise<void> {
 
 /** Requests are due at a fixed rate, whatever the answers do. */
 async function paced(slice: Slice & { readonly ratePerS: number }): Promise<LoadAnswer> {
-  const requests = requestsOf(slice.bodyBytes);
   const latenciesUs: number[] = [];
   const errors: Error[] = [];
   const due: number[] = [];
@@ -193,7 +183,7 @@ async function paced(slice: Slice & { readonly ratePerS: number }): Promise<Load
   let [count, waited, recording] = [0, 0, false];
   const send = (connection: Connection, dueUs: number) => {
     connection.sentAtUs = dueUs;
-    connection.socket.write(requests[connection.next++ % VARIANTS] as Buffer);
+    connection.socket.write(connection.next());
   };
   const onAnswer = (connection: Connection) => {
     count++;
@@ -203,8 +193,7 @@ async function paced(slice: Slice & { readonly ratePerS: number }): Promise<Load
     else send(connection, next);
   };
   const onError = (error: Error) => errors.push(error);
-  const opened = Array.from({ length: slice.connections }, () => open(slice.port, onAnswer, onError));
-  const connections = await Promise.all(opened);
+  const connections = await openAll(slice, onAnswer, onError);
   free.push(...connections);
   const startUs = nowUs();
   let sent = 0;

@@ -5,6 +5,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { cpus, release, totalmem } from "node:os";
 import { dirname } from "node:path";
 import type { Bench } from "./bench.ts";
+import { CLOSED_PER_PACED } from "./cells.ts";
 import { canPin } from "./pin.ts";
 import type { Result } from "./report.ts";
 import { rounded } from "./statistics.ts";
@@ -39,7 +40,7 @@ function said(command: string, args: readonly string[]): string {
   return status === 0 ? stdout.trim() : "";
 }
 
-function versions(envoyPath: string): object {
+export function versions(envoyPath: string): object {
   return {
     envoy: said(envoyPath, ["--version"]).replace(/^.*version: /, ""),
     node: process.version,
@@ -62,6 +63,7 @@ export function recordOf(date: Date, bench: Bench, results: readonly Result[]): 
       slicesPerSide: bench.repeats,
       rounds: bench.rounds,
       pinnedWithOneWorker: canPin(1),
+      pacedSlicesPerSide: bench.rounds * Math.ceil(Math.ceil(bench.repeats / bench.rounds) / CLOSED_PER_PACED),
       feed: "snapshots pushed by the benchmark every 50 ms, rows changing; the agent's own CPU only in its cells",
     },
     results,

@@ -1,7 +1,7 @@
 // Results as Markdown tables.
 
 import type { AgentResult } from "./agent.ts";
-import { MANY_ENDPOINTS_US, sizeName } from "./cells.ts";
+import { ADDED_TARGETS_US, isWithFewEndpoints, isWithWarmPrompts, sizeName } from "./cells.ts";
 import type { CostResult, SideCost } from "./cost.ts";
 import type { StreamsResult } from "./streams.ts";
 
@@ -13,15 +13,23 @@ export function tables(results: readonly Result[]): string {
   const streams = results.filter((result) => result.kind === "streams");
   const agents = results.filter((result) => result.kind === "agent");
   const parts = [
-    costs.length > 0 ? `### CPU per request, µs\n\n${cpuTable(costs)}` : "",
-    costs.length > 0 ? `### Latency at a fixed rate, throughput, memory\n\n${latencyTable(costs)}` : "",
-    streams.length > 0 ? `### Open event streams\n\n${streamsTable(streams)}` : "",
-    agents.length > 0 ? `### The agent\n\n${agentTable(agents)}` : "",
+    section("CPU per request, µs", cpuTable(costs)),
+    section("What is added to that difference, µs", addedTable(costs)),
+    section("What the prefix index knew", knowledgeTable(costs)),
+    section("Latency at a fixed rate, throughput, memory", latencyTable(costs)),
+    section("Open event streams", streamsTable(streams)),
+    section("The agent", agentTable(agents)),
   ];
   return parts.filter((part) => part !== "").join("\n\n");
 }
 
+function section(title: string, body: string): string {
+  return body === "" ? "" : `### ${title}\n\n${body}`;
+}
+
+/** "" when there are no rows. */
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  if (rows.length === 0) return "";
   const line = (cells: readonly string[]) => `| ${cells.join(" | ")} |`;
   const rule = line(head.map((_, i) => (i === 0 ? "---" : "---:")));
   return [line(head), rule, ...rows.map(line)].join("\n");
@@ -47,25 +55,64 @@ function cpuTable(costs: readonly CostResult[]): string {
       signed(min),
       `${signed(median)} ± ${(middleHalf / 2).toFixed(1)}`,
       (second.cpuUs.min / first.cpuUs.min).toFixed(2),
-      costTarget(result, costs),
+      result.cell.targetUs === undefined ? "" : verdict(result.cell.targetUs, min),
     ];
   });
   return table(head, rows);
 }
 
-/** "≤ 12: met", from the cell's own target or, with many endpoints, from the same cell with few. */
-function costTarget(result: CostResult, all: readonly CostResult[]): string {
-  const { cell, differenceUs } = result;
-  if (cell.targetUs !== undefined) return verdict(cell.targetUs, differenceUs.min);
-  if (cell.endpoints !== 1000) return "";
-  const few = all.find(
-    (other) =>
-      other.cell.endpoints === 8 &&
-      other.cell.second === "filter" &&
-      other.cell.bodyBytes === cell.bodyBytes &&
-      other.cell.workers === cell.workers,
-  );
-  return few === undefined ? "" : verdict(few.differenceUs.min + MANY_ENDPOINTS_US, differenceUs.min);
+/** What the filter costs more with many endpoints than with few, and with new prompts than with cached ones. */
+function addedTable(costs: readonly CostResult[]): string {
+  const rows = costs.flatMap((result) => {
+    const { cell } = result;
+    const few = costs.find((other) => isWithFewEndpoints(other.cell, cell));
+    const warm = costs.find((other) => isWithWarmPrompts(other.cell, cell));
+    if (few !== undefined && few !== result) return [addedRow(result, few, ADDED_TARGETS_US[cell.endpoints])];
+    return cell.prompts === "cold" && warm !== undefined ? [addedRow(result, warm, undefined)] : [];
+  });
+  return table(["cell", "over", "by minima", "by medians of pairs", "target"], rows);
+}
+
+function addedRow(more: CostResult, less: CostResult, target: number | undefined): readonly string[] {
+  const min = more.differenceUs.min - less.differenceUs.min;
+  const median = more.differenceUs.median - less.differenceUs.median;
+  return [
+    more.cell.name,
+    less.cell.name,
+    signed(min),
+    signed(median),
+    target === undefined ? "" : verdict(target, min),
+  ];
+}
+
+function knowledgeTable(costs: readonly CostResult[]): string {
+  const head = [
+    "cell",
+    "bodies",
+    "endpoints used in a slice",
+    "blocks from cache",
+    "pairs",
+    "told, heard per request",
+    "lost",
+    "ms on the way: mean (longest)",
+  ];
+  const rows = costs.flatMap(({ cell, sides, distinct, knowledge }) => {
+    if (knowledge === undefined) return [];
+    const { cachedShare, indexPairs, toldPerPick, learnedPerPick, unlearned, deliveryMs, slowestMs } = knowledge;
+    return [
+      [
+        cell.name,
+        cell.prompts === "cold" ? "new" : String(distinct),
+        `${sides[0].endpointsServed.toFixed(0)} → ${sides[1].endpointsServed.toFixed(0)} of ${cell.endpoints}`,
+        `${(cachedShare * 100).toFixed(1)} %`,
+        String(indexPairs),
+        `${toldPerPick.toFixed(2)}, ${learnedPerPick.toFixed(2)}`,
+        String(unlearned),
+        deliveryMs === null ? "" : `${deliveryMs.toFixed(2)} (${slowestMs.toFixed(1)})`,
+      ],
+    ];
+  });
+  return table(head, rows);
 }
 
 function verdict(limit: number, value: number, digits = 1): string {
