@@ -17,19 +17,26 @@ export const IN_FLIGHT: usize = heap.alloc(COLUMN_BYTES);
 /** Prompt tokens in flight; only when the program asks for them. */
 export const TOKENS: usize = heap.alloc(COLUMN_BYTES);
 /** The score that the scorer at work gives, and the weighted sum so far. */
-const RAW: usize = heap.alloc(COLUMN_BYTES);
+export const RAW: usize = heap.alloc(COLUMN_BYTES);
 const TOTAL: usize = heap.alloc(COLUMN_BYTES);
 
 // Columns of u32
 const ROW: usize = heap.alloc(ENDPOINTS_MAX * 4);
 const ID: usize = heap.alloc(ENDPOINTS_MAX * 4);
 /** Blocks of the prompt that it holds, all blocks of the prompt, tokens in a block; by its block size. */
-const MATCHED: usize = heap.alloc(ENDPOINTS_MAX * 4);
+const MATCHED: usize = heap.alloc(ENDPOINTS_MAX * 4 + 16);
 const BLOCKS: usize = heap.alloc(ENDPOINTS_MAX * 4);
 const BLOCK_TOKENS: usize = heap.alloc(ENDPOINTS_MAX * 4);
 const STALE: usize = heap.alloc(ENDPOINTS_MAX * 4);
 /** What the filter at work says: whether it stays. */
 const KEPT: usize = heap.alloc(ENDPOINTS_MAX * 4);
+
+/** Whether any candidate holds some of the prompt; else the column of it is not even written. */
+export let anyMatched: bool = false;
+/** Whether all candidates have blocks of one size, and then how many the prompt has and of how many tokens. */
+let isUniform: bool = true;
+let uniformBlocks: u32 = 0;
+let uniformTokens: u32 = 0;
 
 export let count: u32 = 0;
 /** Whether any candidate has fresh metrics. */
@@ -59,22 +66,57 @@ export function isStale(n: u32): bool {
 }
 
 export function matched(n: u32): u32 {
-  return load<u32>(MATCHED + ((<usize>n) << 2));
+  return anyMatched ? load<u32>(MATCHED + ((<usize>n) << 2)) : 0;
+}
+
+/** Whether any of the candidates n … n + 3 holds some of the prompt; n is a multiple of 4. */
+export function hasMatchedOfFour(n: u32): bool {
+  return v128.any_true(v128.load(MATCHED + ((<usize>n) << 2)));
 }
 
 export function blocks(n: u32): u32 {
-  return load<u32>(BLOCKS + ((<usize>n) << 2));
+  return isUniform ? uniformBlocks : load<u32>(BLOCKS + ((<usize>n) << 2));
 }
 
 export function blockTokens(n: u32): u32 {
-  return load<u32>(BLOCK_TOKENS + ((<usize>n) << 2));
+  return isUniform ? uniformTokens : load<u32>(BLOCK_TOKENS + ((<usize>n) << 2));
 }
 
-/** Candidate n holds `held` of the prompt's `all` blocks, of `tokens` each. */
-export function setMatch(n: u32, held: u32, all: u32, tokens: u32): void {
-  store<u32>(MATCHED + ((<usize>n) << 2), held);
+/** Nothing is known of the prompt. */
+function clearMatch(): void {
+  anyMatched = false;
+  isUniform = true;
+  uniformBlocks = 0;
+  uniformTokens = 0;
+}
+
+/** The prompt has `all` blocks of `tokens` for every candidate. Who holds some is said afterwards. */
+export function setUniform(all: u32, tokens: u32): void {
+  uniformBlocks = all;
+  uniformTokens = tokens;
+}
+
+/** Blocks differ in size: each candidate's are told. Until then it has none. */
+export function setMixed(): void {
+  isUniform = false;
+  memory.fill(BLOCKS, 0, (<usize>count) << 2);
+}
+
+export function setBlocks(n: u32, all: u32, tokens: u32): void {
   store<u32>(BLOCKS + ((<usize>n) << 2), all);
   store<u32>(BLOCK_TOKENS + ((<usize>n) << 2), tokens);
+}
+
+/** Some candidates hold some of the prompt: what is told of each counts from now on. */
+export function beginMatched(): void {
+  // With what fills up the last four.
+  if (!anyMatched) memory.fill(MATCHED, 0, ((<usize>count) << 2) + 12);
+  anyMatched = true;
+}
+
+/** Candidate n holds so many blocks of the prompt. */
+export function setMatched(n: u32, held: u32): void {
+  store<u32>(MATCHED + ((<usize>n) << 2), held);
 }
 
 // ── Gathering ──
@@ -84,10 +126,31 @@ let countsTokens: bool = false;
 /** Fills the columns with the endpoints of a pool: those that are not down, or all when all are. */
 export function gather(pool: snapshot.Pool, nowNs: u64): void {
   countsTokens = (snapshot.program(pool).flags & NEEDS_TOKENS) != 0;
+  clearMatch();
+  if (!endpoints.isAnyDown(nowNs) && snapshot.isWholeAndFresh(nowNs)) {
+    gatherAll(pool);
+    return;
+  }
   gatherWhere(pool, nowNs, false);
   if (count == 0) gatherWhere(pool, nowNs, true);
-  memory.fill(MATCHED, 0, (<usize>count) << 2);
-  memory.fill(BLOCKS, 0, (<usize>count) << 2);
+}
+
+/** All of the pool, when nobody is down and everything is known and fresh: columns are copied as they are. */
+function gatherAll(pool: snapshot.Pool): void {
+  count = pool.rowCount;
+  anyFresh = count != 0;
+  unsettled = 0;
+  const from = pool.firstRow;
+  memory.copy(WAITING, snapshot.waitingFrom(from), (<usize>count) << 3);
+  memory.copy(RUNNING, snapshot.runningFrom(from), (<usize>count) << 3);
+  memory.copy(KV_USAGE, snapshot.kvUsageFrom(from), (<usize>count) << 3);
+  memory.fill(STALE, 0, (<usize>count) << 2);
+  for (let n: u32 = 0; n < count; ++n) {
+    const known = snapshot.id(from + n);
+    store<u32>(ROW + ((<usize>n) << 2), from + n);
+    store<u32>(ID + ((<usize>n) << 2), known);
+    setOwn(n, endpoints.at(known));
+  }
 }
 
 function gatherWhere(pool: snapshot.Pool, nowNs: u64, alsoDown: bool): void {
@@ -99,37 +162,37 @@ function gatherWhere(pool: snapshot.Pool, nowNs: u64, alsoDown: bool): void {
     if (known == endpoints.NO_ID) continue;
     const endpoint = endpoints.at(known);
     if (!alsoDown && endpoints.isDown(endpoint, nowNs)) continue;
-    add(at, known, endpoint, nowNs);
+    add(at, known, endpoint, snapshot.isStale(at, nowNs));
   }
 }
 
-function add(at: u32, known: u32, endpoint: endpoints.Endpoint, nowNs: u64): void {
-  const n = <usize>count;
+function add(at: u32, known: u32, endpoint: endpoints.Endpoint, stale: bool): void {
+  const n = count;
   ++count;
-  const active = endpoints.inFlight(endpoint);
-  const stale = snapshot.isStale(at, nowNs);
-  const waiting = waitingNow(snapshot.waiting(at), endpoint, active);
-  const running = snapshot.running(at);
-  const kvUsage = snapshot.kvUsage(at);
-  store<u32>(ROW + (n << 2), at);
-  store<u32>(ID + (n << 2), known);
-  store<u32>(STALE + (n << 2), stale ? 1 : 0);
-  store<f64>(IN_FLIGHT + (n << 3), <f64>active);
-  store<f64>(WAITING + (n << 3), waiting);
-  store<f64>(RUNNING + (n << 3), running);
-  store<f64>(KV_USAGE + (n << 3), kvUsage);
-  if (countsTokens) store<f64>(TOKENS + (n << 3), <f64>endpoints.tokens(endpoint));
+  const waiting = load<f64>(snapshot.waitingFrom(at));
+  const running = load<f64>(snapshot.runningFrom(at));
+  const kvUsage = load<f64>(snapshot.kvUsageFrom(at));
+  store<u32>(ROW + ((<usize>n) << 2), at);
+  store<u32>(ID + ((<usize>n) << 2), known);
+  store<u32>(STALE + ((<usize>n) << 2), stale ? 1 : 0);
+  setValue(WAITING, n, waiting);
+  setValue(RUNNING, n, running);
+  setValue(KV_USAGE, n, kvUsage);
+  setOwn(n, endpoint);
   if (!stale) anyFresh = true;
   if (stale || isNaN(waiting + running + kvUsage)) ++unsettled;
 }
 
 /**
- * The scraped queue, corrected by what this proxy sent and saw finished since. Only where there was a
- * queue: otherwise what was sent may well be running.
+ * What this proxy knows of candidate n. The scraped queue is corrected by what was sent and seen finished
+ * since; only where there was a queue: otherwise what was sent may well be running.
  */
-function waitingNow(scraped: f64, endpoint: endpoints.Endpoint, active: u32): f64 {
-  if (!(scraped > 0)) return scraped;
-  return max<f64>(0, scraped + <f64>active - <f64>endpoint.inFlightAtScrape);
+function setOwn(n: u32, endpoint: endpoints.Endpoint): void {
+  const active = <f64>endpoints.inFlight(endpoint);
+  setValue(IN_FLIGHT, n, active);
+  if (countsTokens) setValue(TOKENS, n, <f64>endpoints.tokens(endpoint));
+  const scraped = value(WAITING, n);
+  if (scraped > 0) setValue(WAITING, n, max<f64>(0, scraped + active - <f64>endpoint.inFlightAtScrape));
 }
 
 // ── Filtering ──
@@ -180,7 +243,8 @@ function move(from: u32, to: u32): void {
   store<u32>(ROW + ((<usize>to) << 2), row(from));
   store<u32>(ID + ((<usize>to) << 2), id(from));
   store<u32>(STALE + ((<usize>to) << 2), load<u32>(STALE + ((<usize>from) << 2)));
-  setMatch(to, matched(from), blocks(from), blockTokens(from));
+  setMatched(to, matched(from));
+  setBlocks(to, blocks(from), blockTokens(from));
 }
 
 // ── Scoring ──
@@ -192,7 +256,8 @@ export function setRaw(n: u32, score: f64): void {
 
 /** … and all candidates this one. */
 export function setAllRaw(score: f64): void {
-  for (let n: u32 = 0; n < count; ++n) setRaw(n, score);
+  const scores = f64x2.splat(score);
+  for (let at: usize = 0, end = (<usize>count) << 3; at < end; at += 16) v128.store(RAW + at, scores);
 }
 
 export function raw(n: u32): f64 {

@@ -20,6 +20,12 @@ export function match(program: programs.Program): void {
   seed = chain.seed(scanner.modelText(), scanner.modelLength, prompt.salt(), prompt.saltLength);
   const first = blocks.classOf(candidates.row(0));
   hash(first, program);
+  if (blocks.classes == 1) {
+    candidates.setUniform(chain.count, blocks.tokensOf(first));
+    matchAll();
+    return;
+  }
+  candidates.setMixed();
   if (!matchClass(first)) return;
   for (let size: u32 = 0; size < blocks.classes; ++size) {
     if (size == first || !hasClass(size)) continue;
@@ -38,9 +44,18 @@ function hash(size: u32, program: programs.Program): void {
   hashed = size;
 }
 
+/** Looks up the chain for all candidates. */
+function matchAll(): void {
+  index.match();
+  if (!index.isHeld) return;
+  candidates.beginMatched();
+  for (let n: u32 = 0; n < candidates.count; ++n) candidates.setMatched(n, index.matched(candidates.id(n)));
+}
+
 /** Looks up the chain of a size class for its candidates. Answers whether there are candidates of other classes. */
 function matchClass(size: u32): bool {
   index.match();
+  candidates.beginMatched();
   const tokens = blocks.tokensOf(size);
   const all = chain.count;
   let others: bool = false;
@@ -49,7 +64,8 @@ function matchClass(size: u32): bool {
       others = true;
       continue;
     }
-    candidates.setMatch(n, index.matched(candidates.id(n)), all, tokens);
+    candidates.setBlocks(n, all, tokens);
+    candidates.setMatched(n, index.matched(candidates.id(n)));
   }
   return others;
 }

@@ -113,8 +113,12 @@ export function matched(id: u32): u32 {
   return id < ids ? <u32>load<u16>(matches + ((<usize>id) << 1)) : 0;
 }
 
+/** Whether the last match() found anybody who holds anything. */
+export let isHeld: bool = false;
+
 /** Finds who holds the blocks of the chain. */
 export function match(): void {
+  isHeld = false;
   memory.fill(matches, 0, ((<usize>ids) << 1) + LINE_BYTES);
   memory.fill(lasts, 0, ((<usize>ids) << 1) + LINE_BYTES);
   if (budget == 0) return;
@@ -137,6 +141,7 @@ function matchPrompt(from: u32, end: u32): void {
     const isFirst = position == from;
     const found = holders(hash, position, isFirst);
     if (found == NOBODY) return;
+    isHeld = true;
     if (!buckets.isWide(found)) {
       ++position;
       continue;

@@ -215,7 +215,8 @@ export function addOther(column: usize): void {
     const tokens = load<u32>(entry, N_TOKENS);
     endpoint.othersTokens += min<u32>(tokens, u32.MAX_VALUE - endpoint.othersTokens);
     const until = load<u64>(entry, N_FAILED_NS) + endpoints.cooldownNs(load<u32>(entry, N_FAILURES));
-    if (load<u32>(entry, N_FAILURES) != 0 && until > endpoint.othersDownUntilNs) endpoint.othersDownUntilNs = until;
+    const isFailing = load<u32>(entry, N_FAILURES) != 0;
+    if (isFailing && until > endpoint.othersDownUntilNs) endpoints.noteOthersDown(endpoint, until);
   }
   const adapterCount = load<u32>(column, C_ADAPTER_COUNT);
   for (let i: u32 = 0; i < adapterCount; ++i, entry += ADAPTER_ENTRY_BYTES) {

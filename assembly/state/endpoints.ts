@@ -175,6 +175,25 @@ export function beginOthers(): void {
   }
 }
 
+/** The latest time until which any endpoint is left out: after it nobody needs to be asked. */
+let latestDownNs: u64 = 0;
+
+/** Whether any endpoint may be down. */
+export function isAnyDown(nowNs: u64): bool {
+  return latestDownNs > nowNs;
+}
+
+/** Another worker's failures keep the endpoint out until then. */
+export function noteOthersDown(endpoint: Endpoint, untilNs: u64): void {
+  endpoint.othersDownUntilNs = untilNs;
+  latestDownNs = max<u64>(latestDownNs, untilNs);
+}
+
+function keepOut(endpoint: Endpoint, untilNs: u64): void {
+  endpoint.downUntilNs = untilNs;
+  latestDownNs = max<u64>(latestDownNs, untilNs);
+}
+
 export function isDown(endpoint: Endpoint, nowNs: u64): bool {
   return endpoint.downUntilNs > nowNs || endpoint.othersDownUntilNs > nowNs;
 }
@@ -194,7 +213,7 @@ export function noteFailure(endpoint: Endpoint, nowNs: u64): bool {
   if (endpoint.failures != 0 && nowNs - endpoint.failedNs < cooldownNs(endpoint.failures)) return false;
   if (endpoint.failures != 0xffff) ++endpoint.failures;
   endpoint.failedNs = nowNs;
-  endpoint.downUntilNs = nowNs + cooldownNs(endpoint.failures);
+  keepOut(endpoint, nowNs + cooldownNs(endpoint.failures));
   return true;
 }
 
@@ -209,5 +228,5 @@ export function noteSuccess(endpoint: Endpoint): void {
  */
 export function noteSent(endpoint: Endpoint, nowNs: u64): void {
   ++endpoint.inFlight;
-  if (endpoint.failures != 0) endpoint.downUntilNs = nowNs + cooldownNs(endpoint.failures);
+  if (endpoint.failures != 0) keepOut(endpoint, nowNs + cooldownNs(endpoint.failures));
 }

@@ -116,6 +116,11 @@ const ids: usize = heap.alloc(ENDPOINTS_MAX * 2);
 /** Of each row: monotonic time in ns from which its metrics are stale; 0 = never measured. */
 const staleAt: usize = heap.alloc(ENDPOINTS_MAX * 8);
 
+/** Whether every row has an endpoint id and knows waiting, running and KV use. */
+let isWhole: bool = false;
+/** When the first row will be stale. */
+let earliestStaleNs: u64 = 0;
+
 /** Epoch of the topology in force, 0 = there is none yet. */
 export let epoch: u64 = 0;
 /** Sequence of the metrics in force, 0 = none for this topology. */
@@ -214,17 +219,24 @@ export function metricsRow(row: u32): usize {
   return metrics + row * METRICS_BYTES;
 }
 
-/** Requests waiting at the row's endpoint, as scraped; NaN = not known. */
-export function waiting(row: u32): f64 {
-  return load<f64>(waitings + (row << 3));
+/** From the row on: requests waiting at each row's endpoint, f64, as scraped; NaN = not known. */
+export function waitingFrom(row: u32): usize {
+  return waitings + (row << 3);
 }
 
-export function running(row: u32): f64 {
-  return load<f64>(runnings + (row << 3));
+/** … requests running. */
+export function runningFrom(row: u32): usize {
+  return runnings + (row << 3);
 }
 
-export function kvUsage(row: u32): f64 {
-  return load<f64>(kvUsages + (row << 3));
+/** … share of the KV cache in use. */
+export function kvUsageFrom(row: u32): usize {
+  return kvUsages + (row << 3);
+}
+
+/** Whether every row has an endpoint id, and metrics that are fresh and all known: mostly so. */
+export function isWholeAndFresh(nowNs: u64): bool {
+  return isWhole && nowNs < earliestStaleNs;
 }
 
 export function isStale(row: u32, nowNs: u64): bool {
@@ -254,7 +266,7 @@ export function loadTopology(p: usize, length: u32): bool {
   sequence = 0;
   metricsReceivedNs = 0;
   memory.fill(metrics, 0, rowCount * METRICS_BYTES);
-  for (let row: u32 = 0; row < rowCount; ++row) noteMeasured(row, 0);
+  noteAllMeasured();
   return true;
 }
 
@@ -303,15 +315,25 @@ export function loadMetrics(p: usize, length: u32): i32 {
   }
   sequence = load<u64>(p, H_SEQUENCE);
   metricsReceivedNs = load<u64>(p, H_RECEIVED_NS);
-  for (let n: u32 = 0; n < poolCount; ++n) noteMeasuredPool(pool(n));
+  noteAllMeasured();
   return LOADED;
 }
 
-function noteMeasuredPool(measured: Pool): void {
-  const staleMs = program(measured).staleMs;
-  const end = measured.firstRow + measured.rowCount;
-  for (let row = measured.firstRow; row < end; ++row) noteMeasured(row, staleMs);
+function noteAllMeasured(): void {
+  isWhole = true;
+  earliestStaleNs = u64.MAX_VALUE;
+  for (let n: u32 = 0; n < poolCount; ++n) {
+    const measured = pool(n);
+    const staleMs = program(measured).staleMs;
+    const end = measured.firstRow + measured.rowCount;
+    for (let row = measured.firstRow; row < end; ++row) {
+      noteMeasured(row, staleMs);
+      earliestStaleNs = min<u64>(earliestStaleNs, load<u64>(staleAt + (row << 3)));
+    }
+  }
 }
+
+const SCORED: u32 = KNOWN_WAITING | KNOWN_RUNNING | KNOWN_KV_USAGE;
 
 /** Settles from when on a row is stale, and at a new scrape what was in flight then. */
 function noteMeasured(row: u32, staleMs: u32): void {
@@ -324,6 +346,7 @@ function noteMeasured(row: u32, staleMs: u32): void {
   store<f64>(waitings + (row << 3), (known & KNOWN_WAITING) != 0 ? <f64>measured.waiting : NaN);
   store<f64>(runnings + (row << 3), (known & KNOWN_RUNNING) != 0 ? <f64>measured.running : NaN);
   store<f64>(kvUsages + (row << 3), (known & KNOWN_KV_USAGE) != 0 ? <f64>measured.kvUsage : NaN);
+  if ((known & SCORED) != SCORED || id(row) == endpoints.NO_ID) isWhole = false;
   if (known == 0) {
     store<u64>(staleAt + (row << 3), 0);
     return;

@@ -2,15 +2,9 @@
 
 import { Step } from "../../state/program";
 import * as candidates from "../candidates";
+import * as columns from "../columns";
 
 /** step.p0: the floor. */
 export function score(step: Step): void {
-  let divisor = step.p0;
-  for (let n: u32 = 0; n < candidates.count; ++n) {
-    const active = candidates.value(candidates.IN_FLIGHT, n);
-    if (active > divisor) divisor = active;
-  }
-  for (let n: u32 = 0; n < candidates.count; ++n) {
-    candidates.setRaw(n, 1 - candidates.value(candidates.IN_FLIGHT, n) / divisor);
-  }
+  columns.scoreRest(candidates.IN_FLIGHT, columns.most(candidates.IN_FLIGHT, step.p0));
 }

@@ -2,12 +2,10 @@
 
 import { Step } from "../../state/program";
 import * as candidates from "../candidates";
+import * as columns from "../columns";
 import * as staleness from "../staleness";
 
 export function score(_step: Step): void {
-  if (!staleness.settleKvUsage()) {
-    candidates.setAllRaw(0);
-    return;
-  }
-  for (let n: u32 = 0; n < candidates.count; ++n) candidates.setRaw(n, 1 - candidates.value(candidates.KV_USAGE, n));
+  if (!staleness.settleKvUsage()) candidates.setAllRaw(0);
+  else columns.scoreInverse(candidates.KV_USAGE);
 }
