@@ -1,10 +1,13 @@
 // How endpoints are scored: weights and thresholds of the default profile.
 
-/** Weights of the default profile. prefix, queue and kv as in the reference, in-flight is ours. */
+/**
+ * Weights of the default profile. prefix, queue and kv as in the reference, in-flight is ours: as heavy as
+ * prefix, so that a prompt that everybody sends spills to idle servers before the first have a queue.
+ */
 export const WEIGHT_PREFIX = 3;
 export const WEIGHT_QUEUE = 2;
 export const WEIGHT_KV_USAGE = 2;
-export const WEIGHT_IN_FLIGHT = 2;
+export const WEIGHT_IN_FLIGHT = 3;
 
 /** How many endpoints the default profile's picker names: one to serve and two for retries. */
 export const DESTINATIONS_DEFAULT: u32 = 3;
@@ -13,8 +16,8 @@ export const DESTINATIONS_DEFAULT: u32 = 3;
 export const PREFIX_CAPACITY: u32 = 31_250;
 export const PREFIX_TOKENS_MAX: u32 = 131_072;
 
-/** Below this many requests on the busiest endpoint, in-flight is judged against it. */
-export const IN_FLIGHT_FLOOR: u32 = 8;
+/** Below this many requests on the busiest endpoint, in-flight is judged against it: one breaks no affinity. */
+export const IN_FLIGHT_FLOOR: u32 = 4;
 
 /**
  * A row is stale when it is older than this and than STALE_INTERVALS scrape intervals of its

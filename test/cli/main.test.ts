@@ -135,7 +135,7 @@ describe("inspect", () => {
       "default  prefix-cache-scorer                     3  matchLengthWeight=0 matchLengthScaleTokens=8192",
       "default  queue-scorer                            2",
       "default  kv-cache-utilization-scorer             2",
-      "default  in-flight-scorer                        2  floor=8",
+      "default  in-flight-scorer                        3  floor=4",
       "default  max-score-picker                        -  maxNumOfEndpoints=3",
       "",
     ]);

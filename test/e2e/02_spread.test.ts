@@ -73,7 +73,7 @@ describe("one of four servers is idle, the others have a queue", () => {
       counts = await eventually(received, (all) => all.reduce((sum, count) => sum + count, 0) === sent);
       await sleep(5);
     }
-    expect(counts[0]).toBeGreaterThanOrEqual(4);
+    expect(counts[0]).toBeGreaterThanOrEqual(3);
     expect(Math.max(...counts.slice(1)), "others are used at last").toBe(1);
     client.close();
     await Promise.all(answers);

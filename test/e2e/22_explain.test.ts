@@ -56,12 +56,12 @@ describe("one of three servers has a queue", () => {
       ["prefix-cache-scorer", 3],
       ["queue-scorer", 2],
       ["kv-cache-utilization-scorer", 2],
-      ["in-flight-scorer", 2],
+      ["in-flight-scorer", 3],
     ]);
     expect(scorers[2]!.scores[1]).toEqual({ endpoint: busy(), raw: 0.25, weighted: 0.5 });
     expect(told.picked).toHaveLength(3);
     expect(told.picked[2]!.endpoint).toBe(busy());
-    expect(told.picked.map(({ total }) => total)).toEqual([6, 6, 2.5]);
+    expect(told.picked.map(({ total }) => total)).toEqual([7, 7, 3.5]);
   });
 
   test("as text", async () => {

@@ -242,7 +242,7 @@ describe("a lost worker", () => {
 
 test("a worker that starts late counts as sent since a scrape only what was sent since", () => {
   const gateway = new Gateway();
-  const queueing = { waiting: 3, running: 8, kvUsage: 0.5 };
+  const queueing = { waiting: 3, running: 8, kvUsage: 0.25 };
   gateway.serve([A, B], [queueing, queueing]);
   for (const stream of opened(gateway.worker, 60)) if (firstOf(stream) === B) stream.end();
   gateway.settle();
@@ -252,7 +252,7 @@ test("a worker that starts late counts as sent since a scrape only what was sent
   late.drive({ body: chat() });
   gateway.advance(20);
   for (const address of [A, B]) expect(gateway.inFlight(address)).toBe(address === A ? 30 : 0);
-  // In flight decides for B by 2 points; were A's queue taken as 33, B would lead by 4. Make B full: A leads by 1.
+  // In flight decides for B by 3 points; were A's queue taken as 33, B would lead. Make B full: A leads by 0.5.
   gateway.control.metrics([queueing, { ...queueing, kvUsage: 1, waiting: 30, scrape: 2 }]);
   gateway.advance(2);
   expect(late.drive({ body: chat() }).destination!.split(",")[0]).toBe(A);

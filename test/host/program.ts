@@ -222,7 +222,7 @@ function scorerRow(step: ScorerSpec): StepRow {
     case "topology-affinity-scorer":
       return { id: wire.SCORER_TOPOLOGY, number: step.column };
     case "in-flight-scorer":
-      return { id: wire.SCORER_IN_FLIGHT, p: [step.floor ?? 8] };
+      return { id: wire.SCORER_IN_FLIGHT, p: [step.floor ?? 4] };
   }
 }
 

@@ -173,7 +173,7 @@ describe("scorers", () => {
       {},
       [1, 0.2, 0.05, 0.02, 0, 0],
     ],
-    ["in flight, below the floor", { type: "in-flight-scorer" }, of("inFlight", 0, 2), {}, [1, 0.75]],
+    ["in flight, below the floor", { type: "in-flight-scorer" }, of("inFlight", 0, 1), {}, [1, 0.75]],
     ["in flight, above it", { type: "in-flight-scorer" }, of("inFlight", 4, 16), {}, [0.75, 0]],
   ];
 

@@ -165,6 +165,6 @@ function topology(level: number | undefined): number {
 }
 
 function inFlight(step: Spec<"in-flight-scorer">, candidates: Candidates): number[] {
-  const busiest = Math.max(step.floor ?? 8, ...candidates.map((candidate) => candidate.inFlight));
+  const busiest = Math.max(step.floor ?? 4, ...candidates.map((candidate) => candidate.inFlight));
   return candidates.map((candidate) => 1 - candidate.inFlight / busiest);
 }
