@@ -8,6 +8,7 @@ import * as scratch from "./abi/scratch";
 import { CONTINUE, PLUGIN_CONFIGURATION, STOP_AND_BUFFER, STOP_ITERATION, STOP_NO_BUFFER } from "./abi/status";
 import { put, utf8 } from "./abi/text";
 import * as configs from "./config";
+import { explain } from "./explain/answer";
 import * as ingest from "./ingest/requests";
 import * as random from "./pick/random";
 import * as headers from "./request/1_headers";
@@ -15,6 +16,7 @@ import * as body from "./request/2_body";
 import * as scanner from "./request/3_scan";
 import * as picker from "./request/5_pick";
 import { steer } from "./request/6_steer";
+import { parsersOf, readsPrompt } from "./request/pool";
 import { finish } from "./response/finish";
 import * as response from "./response/headers";
 import * as lease from "./share/lease";
@@ -49,7 +51,8 @@ export function proxy_on_configure(root: u32, size: u32): u32 {
     return 0;
   }
   const config = configs.at(row);
-  random.seed(config.seed != 0 ? config.seed : clock.entropy());
+  if (config.seed != 0) random.seed(config.seed);
+  else if (!random.isSeeded) random.seed(clock.entropy());
   lease.create();
   if (config.role == configs.ROLE_FILTER) stats.defineNoPool();
   blocks.setBudget(config.prefixIndexMiB << 20);
@@ -77,7 +80,7 @@ export function proxy_on_request_headers(context: u32, count: u32, isEnd: u32): 
   const config = configs.at(stream.root);
   if (config.role == configs.ROLE_INGEST) return ingest.onHeaders(stream, isEnd != 0);
   startTicking(config);
-  stream.body = headers.read(picker.parsers(config));
+  stream.body = headers.read(parsersOf(config));
   if (headers.explain && config.explain != 0) stream.flags |= streams.EXPLAINS;
   if (<u32>stream.body == API_NONE) {
     scanner.begin(API_NONE, false);
@@ -143,17 +146,22 @@ function startTicking(config: configs.Config): void {
 }
 
 function readBody(stream: streams.Stream, config: configs.Config, size: u32, isEnd: bool): i32 {
-  body.setExtract(picker.readsPrompt(config));
+  body.setExtract(readsPrompt(config));
   const known = body.read(stream, config, size, isEnd);
   if (known == body.UNDECIDED) return STOP_AND_BUFFER;
   if (known == body.DECIDED) return decide(stream, config, STOP_NO_BUFFER);
   stream.phase = streams.REPLIED;
-  picker.countRefused(config);
+  if ((stream.flags & streams.EXPLAINS) == 0) picker.countRefused(config);
   return STOP_NO_BUFFER;
 }
 
 /** Picks and steers. Answers CONTINUE, or `stop` when the request was answered here. */
 function decide(stream: streams.Stream, config: configs.Config, stop: i32): i32 {
+  if ((stream.flags & streams.EXPLAINS) != 0) {
+    explain(config);
+    stream.phase = streams.REPLIED;
+    return stop;
+  }
   const picked = picker.pick(stream, config);
   if (picked == picker.REFUSED) {
     stream.phase = streams.REPLIED;

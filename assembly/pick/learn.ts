@@ -53,6 +53,5 @@ function countTokens(stream: streams.Stream, n: u32, flags: u32): void {
 function countAdapter(stream: streams.Stream, n: u32): void {
   const model = request.modelHash();
   if (model == 0 || model == changetype<snapshot.Metrics>(snapshot.metricsRow(candidates.row(n))).baseModel) return;
-  stream.adapter = model;
-  adapters.add(candidates.id(n), model);
+  if (adapters.add(candidates.id(n), model)) stream.adapter = model;
 }

@@ -2,9 +2,11 @@
 // plugin configuration makes every pick repeatable.
 
 let state: u64 = 0;
+export let isSeeded: bool = false;
 
 export function seed(value: u64): void {
   state = value;
+  isSeeded = true;
 }
 
 export function stateNow(): u64 {

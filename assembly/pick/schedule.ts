@@ -1,6 +1,6 @@
 // One pick, from the pool to the ordered list: the steps of docs/scheduling.md, without the learning.
 
-import { NEEDS_PREFIX, NONE } from "../../src/wire/program";
+import { HANDLER_DATA_PARALLEL, NEEDS_PREFIX, NONE } from "../../src/wire/program";
 import * as explain from "../explain/record";
 import * as programs from "../state/program";
 import * as snapshot from "../state/snapshot";
@@ -41,7 +41,9 @@ export function schedule(pool: snapshot.Pool, nowNs: u64): i32 {
 function run(pool: snapshot.Pool, program: programs.Program, profile: programs.Profile): i32 {
   if (explain.isOn) explain.began(pool, profile);
   const hasChosen = profiles.run(program, profile);
-  if (hasChosen) choice.choose(profile.picker, profile.endpoints);
+  // The header that tells ranks apart names one endpoint, which must not be said to another one's sidecar.
+  const most: u32 = program.handler == HANDLER_DATA_PARALLEL ? 1 : profile.endpoints;
+  if (hasChosen) choice.choose(profile.picker, most);
   if (explain.isOn) explain.picked(profile);
   return hasChosen ? CHOSEN : SATURATED;
 }

@@ -1,24 +1,13 @@
 // Fifth station: which pool, and which of its endpoints, best first.
 
-import {
-  HANDLER_DATA_PARALLEL,
-  NEEDS_LENGTH,
-  NEEDS_PREFIX,
-  NEEDS_TOKENS,
-  NONE,
-  PARSERS_DEFAULT,
-} from "../../src/wire/program";
+import { HANDLER_DATA_PARALLEL, NONE } from "../../src/wire/program";
 import { FAIL_OPEN } from "../../src/wire/snapshot";
 import { monotonicNs } from "../abi/clock";
-import { utf8 } from "../abi/text";
 import * as configs from "../config";
-import * as explain from "../explain/record";
 import * as candidates from "../pick/candidates";
 import * as choice from "../pick/choose";
 import { learn } from "../pick/learn";
-import * as random from "../pick/random";
 import * as scheduler from "../pick/schedule";
-import * as reply from "../reply";
 import * as column from "../share/column";
 import { hearIfDue, tellIfDue } from "../share/sync";
 import * as endpoints from "../state/endpoints";
@@ -26,6 +15,8 @@ import { Program } from "../state/program";
 import * as snapshot from "../state/snapshot";
 import * as stats from "../state/stats";
 import * as streams from "../state/streams";
+import { poolOf } from "./pool";
+import * as refusals from "./refusals";
 
 // What the pick came to
 /** The stream's destinations are set, best first. */
@@ -35,31 +26,8 @@ export const UNSTEERED = 1;
 /** Answered with an error. */
 export const REFUSED = 2;
 
-const noSnapshot = utf8("no_snapshot");
-const noEndpoints = utf8("no_endpoints");
-const noProfile = utf8("unknown_profile");
-const saturated = utf8("saturated");
-const notExplained = utf8("explanation_too_long");
-const modelNotFound = utf8("model_not_found");
-const noSnapshotMessage = utf8("The gateway does not know its model servers yet.");
-const noEndpointsMessage = utf8("No model server of this pool is ready.");
-const noProfileMessage = utf8("The header that chooses a scheduling profile names one that is not configured.");
-const saturatedMessage = utf8("No model server can take this request at the moment.");
-const notExplainedMessage = utf8("The explanation of this pick is longer than 1 MiB.");
-const noPoolMessage = utf8("No pool serves this request: several exist and none is the default.");
-
-const NEEDS_PROMPT: u32 = NEEDS_PREFIX | NEEDS_TOKENS | NEEDS_LENGTH;
-
-/** Pool of a request, or stats.NO_POOL. */
-function poolOf(config: configs.Config): u32 {
-  if (config.defaultPoolLength == 0) return snapshot.poolCount == 1 ? 0 : stats.NO_POOL;
-  for (let n: u32 = 0; n < snapshot.poolCount; ++n) {
-    const pool = snapshot.pool(n);
-    if (pool.nameLength != config.defaultPoolLength) continue;
-    if (memory.compare(snapshot.poolName(pool), configs.defaultPool(config), pool.nameLength) == 0) return n;
-  }
-  return stats.NO_POOL;
-}
+/** Port at which the endpoints just chosen are asked, in the place of their own; 0 = their own. */
+export let otherPort: u32 = 0;
 
 /** A request that was refused before it came here; counted where it would have gone. */
 export function countRefused(config: configs.Config): void {
@@ -70,13 +38,19 @@ export function countRefused(config: configs.Config): void {
   stats.countOutcome(pool, stats.BAD_REQUEST);
 }
 
+/** A request that passes without a look: no slot is left for it. */
+export function countPassed(): void {
+  column.countRequest();
+  stats.countRequest(stats.NO_POOL);
+  stats.countOutcome(stats.NO_POOL, stats.UNSTEERED);
+}
+
 /** Picks for a stream, or answers why not. */
 export function pick(stream: streams.Stream, config: configs.Config): i32 {
   const nowNs = monotonicNs();
   hearIfDue(nowNs);
-  const pool = poolOf(config);
-  if ((stream.flags & streams.EXPLAINS) != 0 && pool != stats.NO_POOL) return explainPick(pool, nowNs);
   column.countRequest();
+  const pool = poolOf(config);
   stats.countRequest(pool);
   if (pool == stats.NO_POOL) return withoutPool(config);
   const came = scheduler.schedule(snapshot.pool(pool), nowNs);
@@ -89,9 +63,6 @@ export function pick(stream: streams.Stream, config: configs.Config): i32 {
   return PICKED;
 }
 
-/** Port at which the endpoints just chosen are asked, in the place of their own; 0 = their own. */
-export let otherPort: u32 = 0;
-
 /** The stream goes to the endpoints just chosen. */
 function send(stream: streams.Stream, program: Program): void {
   stream.topology = endpoints.topologies;
@@ -102,52 +73,15 @@ function send(stream: streams.Stream, program: Program): void {
   learn(stream, choice.choice(0), program);
 }
 
-/** Answers how the request would be picked for, and sends it nowhere. */
-function explainPick(pool: u32, nowNs: u64): i32 {
-  const seed = random.stateNow();
-  explain.start();
-  const came = scheduler.schedule(snapshot.pool(pool), nowNs);
-  explain.stop();
-  // The picks of others come out as if nobody had asked.
-  random.seed(seed);
-  if (came == scheduler.NOBODY || came == scheduler.NO_PROFILE) return withoutChoice(pool, came);
-  if (explain.text() != 0) reply.json(200, explain.text(), explain.length());
-  else reply.error(500, reply.INTERNAL, notExplained, notExplainedMessage, null);
-  return REFUSED;
-}
-
-/** The bits of the APIs whose requests the pool reads. */
-export function parsers(config: configs.Config): u32 {
-  if (snapshot.epoch == 0) hearIfDue(monotonicNs());
-  const pool = poolOf(config);
-  return pool == stats.NO_POOL ? PARSERS_DEFAULT : snapshot.program(snapshot.pool(pool)).parsers;
-}
-
-/** Whether the pool's program asks for the prompt, and not only for the model. */
-export function readsPrompt(config: configs.Config): bool {
-  const pool = poolOf(config);
-  return pool != stats.NO_POOL && (snapshot.program(snapshot.pool(pool)).flags & NEEDS_PROMPT) != 0;
-}
-
-/** A request that passes without a look: no slot is left for it. */
-export function countPassed(): void {
-  column.countRequest();
-  stats.countRequest(stats.NO_POOL);
-  stats.countOutcome(stats.NO_POOL, stats.UNSTEERED);
-}
-
 function withoutPool(config: configs.Config): i32 {
-  if (snapshot.epoch == 0 || snapshot.poolCount == 0) {
-    if (config.failOpen != 0) {
-      stats.countOutcome(stats.NO_POOL, stats.UNSTEERED);
-      return UNSTEERED;
-    }
-    stats.countOutcome(stats.NO_POOL, stats.NO_ENDPOINTS);
-    reply.error(503, reply.UNAVAILABLE, noSnapshot, noSnapshotMessage, reply.noEndpointsReason);
-    return REFUSED;
+  const knowsNothing = snapshot.epoch == 0 || snapshot.poolCount == 0;
+  if (knowsNothing && config.failOpen != 0) {
+    stats.countOutcome(stats.NO_POOL, stats.UNSTEERED);
+    return UNSTEERED;
   }
   stats.countOutcome(stats.NO_POOL, stats.NO_ENDPOINTS);
-  reply.error(404, reply.NOT_FOUND_ERROR, modelNotFound, noPoolMessage, null);
+  if (knowsNothing) refusals.noSnapshot();
+  else refusals.noPool();
   return REFUSED;
 }
 
@@ -155,10 +89,10 @@ function withoutChoice(pool: u32, came: i32): i32 {
   if (came == scheduler.NOBODY) return withoutEndpoint(pool);
   if (came == scheduler.NO_PROFILE) {
     stats.countOutcome(pool, stats.BAD_REQUEST);
-    reply.error(400, reply.INVALID_REQUEST, noProfile, noProfileMessage, null);
+    refusals.noProfile();
   } else {
     stats.countOutcome(pool, stats.SATURATED);
-    reply.error(429, reply.RATE_LIMITED, saturated, saturatedMessage, reply.saturatedReason);
+    refusals.saturated();
   }
   return REFUSED;
 }
@@ -169,6 +103,6 @@ function withoutEndpoint(pool: u32): i32 {
     return UNSTEERED;
   }
   stats.countOutcome(pool, stats.NO_ENDPOINTS);
-  reply.error(503, reply.UNAVAILABLE, noEndpoints, noEndpointsMessage, reply.noEndpointsReason);
+  refusals.noEndpoints();
   return REFUSED;
 }

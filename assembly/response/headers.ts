@@ -27,15 +27,16 @@ const viaUpstream = utf8("via_upstream");
 const ENDPOINT_FAILED: u64 = (1 << 5) | (1 << 6) | (1 << 4) | (1 << 2) | (1 << 15);
 
 export function read(stream: streams.Stream, config: Config): void {
-  noteAnswer(stream);
+  const hasReleased = noteAnswer(stream);
   const isFailure = isServerError();
   if (!host.getProperty(upstreamAddress) || host.size == 0) return;
   const isOther = (stream.flags & streams.OTHER_PORT) != 0;
   const id = isOther ? <u32>stream.counted : endpoints.find(hash(host.data, host.size));
   if (config.servedHeader != 0) host.setHeader(RESPONSE_HEADERS, servedHeader, host.data, host.size);
   if (stream.destinationCount == 0) return;
-  if ((stream.flags & streams.TELLS_SESSION) != 0) session.tell(id);
-  if (!isFailure && id == stream.counted && endpoints.at(id).failures == 0) return;
+  if ((stream.flags & streams.TELLS_SESSION) != 0) session.tell(id, config);
+  const isUsual = !isFailure && id == stream.counted && endpoints.at(id).failures == 0;
+  if (isUsual && !hasReleased) return;
   const nowNs = monotonicNs();
   let isNews: bool = id != stream.counted && failBefore(stream, id, nowNs);
   if (id != endpoints.NO_ID) {

@@ -6,23 +6,35 @@ import { NONE } from "../../src/wire/program";
 import { encode } from "../abi/base64";
 import * as host from "../abi/host";
 import { RESPONSE_HEADERS } from "../abi/status";
+import { Config } from "../config";
+import { poolOf } from "../request/pool";
 import * as endpoints from "../state/endpoints";
 import * as programs from "../state/program";
 import * as snapshot from "../state/snapshot";
+import { NO_POOL } from "../state/stats";
 
 const token: usize = heap.alloc(((ENDPOINT_ID_BYTES_MAX + 2) / 3) * 4);
 
-/** Endpoint `id` served. Nothing is told of one that has left the topology. */
-export function tell(id: u32): void {
-  if (id == endpoints.NO_ID || endpoints.at(id).row == endpoints.NO_ROW) return;
-  const row = endpoints.at(id).row;
-  const number = snapshot.poolOfRow(row);
-  if (number == snapshot.poolCount) return;
+/** Endpoint `id` served a stream of `config`. Nothing is told of one that has left the pool. */
+export function tell(id: u32, config: Config): void {
+  const number = poolOf(config);
+  if (id == endpoints.NO_ID || number == NO_POOL) return;
   const pool = snapshot.pool(number);
   const program = snapshot.program(pool);
+  const row = rowIn(pool, id);
+  if (row == endpoints.NO_ROW) return;
   if (program.sessionHeader == NONE) return;
   const name = snapshot.programTexts(pool) + programs.headerOffset(program, program.sessionHeader);
   const nameLength = programs.headerLength(program, program.sessionHeader);
   const length = encode(snapshot.endpointId(row), snapshot.endpointIdLength(row), token);
   host.setHeaderNamed(RESPONSE_HEADERS, name, nameLength, token, length);
+}
+
+/** The endpoint's row in the pool, or NO_ROW. Its first row is mostly that one; it may be in several pools. */
+function rowIn(pool: snapshot.Pool, id: u32): u32 {
+  const first = endpoints.at(id).row;
+  const end = pool.firstRow + pool.rowCount;
+  if (first >= pool.firstRow && first < end) return first;
+  for (let row = pool.firstRow; row < end; ++row) if (snapshot.id(row) == id) return row;
+  return endpoints.NO_ROW;
 }

@@ -72,10 +72,12 @@ export function count(id: u32, hash: u64): u32 {
   return n == NONE ? 0 : at(n).own + at(n).others;
 }
 
-/** Counts one more request of this worker. Not counted when the table is full: the scraped lists are left. */
-export function add(id: u32, hash: u64): void {
+/** Counts one more request of this worker. False, and not counted, when the table is full. */
+export function add(id: u32, hash: u64): bool {
   const n = entryFor(id, hash);
-  if (n != NONE) at(n).own += 1;
+  if (n == NONE) return false;
+  at(n).own += 1;
+  return true;
 }
 
 /** Takes back what add counted. */

@@ -4,15 +4,16 @@ import * as adapters from "./adapters";
 import * as endpoints from "./endpoints";
 import * as streams from "./streams";
 
-/** The endpoint has begun to answer: the prompt is computed. */
-export function noteAnswer(stream: streams.Stream): void {
-  if ((stream.flags & streams.HOLDS_TOKENS) == 0) releaseTokens(stream);
+/** The endpoint has begun to answer: the prompt is computed. Answers whether its tokens no longer count. */
+export function noteAnswer(stream: streams.Stream): bool {
+  return (stream.flags & streams.HOLDS_TOKENS) == 0 && releaseTokens(stream);
 }
 
-function releaseTokens(stream: streams.Stream): void {
-  if (stream.tokens == 0 || stream.counted == streams.NO_ENDPOINT) return;
+function releaseTokens(stream: streams.Stream): bool {
+  if (stream.tokens == 0 || stream.counted == streams.NO_ENDPOINT) return false;
   endpoints.removeTokens(endpoints.at(stream.counted), stream.tokens);
   stream.tokens = 0;
+  return true;
 }
 
 /** The stream is over, whatever its end. */
@@ -32,5 +33,5 @@ export function moveTo(stream: streams.Stream, id: u32): void {
   stream.counted = <u16>id;
   ++endpoints.at(id).inFlight;
   if (tokens != 0) stream.tokens = endpoints.addTokens(endpoints.at(id), tokens);
-  if (stream.adapter != 0) adapters.add(id, stream.adapter);
+  if (stream.adapter != 0 && !adapters.add(id, stream.adapter)) stream.adapter = 0;
 }

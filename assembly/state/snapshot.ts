@@ -151,16 +151,6 @@ export function programTexts(owner: Pool): usize {
   return owner.program == 0 ? defaults.texts : heapText(0);
 }
 
-/** Number of the pool that the row belongs to, or poolCount. */
-export function poolOfRow(row: u32): u32 {
-  let n: u32 = 0;
-  for (; n < poolCount; ++n) {
-    const candidate = pool(n);
-    if (row >= candidate.firstRow && row - candidate.firstRow < candidate.rowCount) break;
-  }
-  return n;
-}
-
 export function poolName(named: Pool): usize {
   return heapText(named.nameOffset);
 }

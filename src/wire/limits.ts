@@ -96,6 +96,8 @@ export const EXPLANATION_BYTES_MAX: u32 = 1_048_576;
 
 // What else is remembered
 
+/** Adapters that one endpoint lists, running or waiting: of longer lists the first count. */
+export const ADAPTERS_LISTED_MAX: u32 = 256;
 /** Pairs of endpoint and adapter with requests in flight, per worker and over all. */
 export const ADAPTERS_IN_FLIGHT_MAX: u32 = 8192;
 /** Bindings of session ids to endpoints: 2 MiB a worker. The oldest fall out. */

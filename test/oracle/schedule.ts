@@ -123,7 +123,12 @@ export class Scheduler {
   /** The endpoints a pick would choose, with their totals; undefined when it would choose none. */
   explain(request: Request, draws: Draws, nowNs: bigint): readonly Scored[] | undefined {
     const decision = this.decide(request, draws, nowNs);
-    return decision === "unsteered" || "status" in decision ? undefined : decision.chosen;
+    return decision === "unsteered" || "status" in decision ? undefined : this.listed(decision.chosen);
+  }
+
+  /** What the list names: by data-parallel one endpoint, since a header says which rank it is. */
+  private listed<T>(chosen: readonly T[]): readonly T[] {
+    return this.program.handler?.type === "data-parallel-profile-handler" ? chosen.slice(0, 1) : chosen;
   }
 
   private decide(request: Request, draws: Draws, nowNs: bigint): Refusal | "unsteered" | Decision {
@@ -229,10 +234,10 @@ export class Scheduler {
   }
 
   private send(chosen: readonly Candidate[], request: Request, nowNs: bigint): Flight {
-    const destinations = chosen.map(({ row }) => this.endpoints.find((endpoint) => endpoint.row === row)!);
-    const first = destinations[0]!;
     const { handler } = this.program;
     const isParallel = handler?.type === "data-parallel-profile-handler";
+    const destinations = this.listed(chosen).map(({ row }) => this.endpoints.find((endpoint) => endpoint.row === row)!);
+    const first = destinations[0]!;
     const addresses = destinations.map((endpoint) => endpoint.spec.address);
     const onPort = (address: string) =>
       address.replace(/\d+$/, String(isParallel ? (handler.primaryPort ?? 8000) : ""));
