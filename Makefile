@@ -20,8 +20,9 @@ build: install ## the filter, build/filter.wasm
 check: install ## format, lint, types and house rules only
 	@$(NODE) node_modules/.bin/vitest run --project checks
 
-bench: build envoy ## what a request costs, against Envoy alone (minutes; not part of test)
+bench: build envoy ## what a request costs, and how good picks are (about 45 minutes; not part of test)
 	@$(NODE) bench/run.ts
+	@$(NODE) bench/quality.ts
 
 image: build ## the steps of the Dockerfile, run here, into build/image
 	@scripts/image-steps build/image

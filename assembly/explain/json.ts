@@ -90,10 +90,10 @@ export function truth(value: bool): void {
   if (hasRoom(0)) end = put(end, value ? trueText : falseText);
 }
 
-/** A number with up to six places; null when it is none or beyond 10¹⁵. */
+/** A number with up to six places; null when it is none or beyond 10¹³: its millionths would not fit 64 bits. */
 export function number(value: f64): void {
   if (!hasRoom(0)) return;
-  if (!(value > -1e15 && value < 1e15)) {
+  if (!(value > -1e13 && value < 1e13)) {
     end = put(end, nullText);
     return;
   }

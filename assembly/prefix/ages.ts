@@ -55,7 +55,7 @@ const STARTS: usize = 32;
 const GENERATIONS_BYTES: u32 = (HOLDERS + PADDING) * 2;
 
 /** What these tables take, a multiple of 64. */
-export const BYTES: u32 = HOLDER_BYTES * IDS_MAX + 4 * GENERATIONS_BYTES;
+export const BYTES: u32 = HOLDER_BYTES * IDS_MAX + 5 * GENERATIONS_BYTES;
 
 let holders: usize = 0;
 /** Per holder, u16 each: the current generation; how many before it are live; … and are young enough. */
@@ -64,6 +64,8 @@ let spans: usize = 0;
 let youngs: usize = 0;
 /** The current generations when the present sweep began. */
 let sweepStarts: usize = 0;
+/** The generations from which on pairs are of use to everybody: older ones need renewal, however young. */
+let renewals: usize = 0;
 let share: u32 = 0;
 let total: u32 = 0;
 
@@ -73,7 +75,8 @@ export function open(p: usize): void {
   spans = p + GENERATIONS_BYTES;
   youngs = p + 2 * GENERATIONS_BYTES;
   sweepStarts = p + 3 * GENERATIONS_BYTES;
-  holders = p + 4 * GENERATIONS_BYTES;
+  renewals = p + 4 * GENERATIONS_BYTES;
+  holders = p + 5 * GENERATIONS_BYTES;
   // Memory that was never written is pairs of nobody, of generation 0.
   store<u16>(currents, <u16>OPPOSITE);
   for (let id: u32 = 0; id < IDS_MAX; ++id) at(id).capacity = u32.MAX_VALUE;
@@ -161,7 +164,26 @@ function setSpan(id: u32): void {
   // While half of the bound is free nothing dies soon, so nothing needs renewal.
   const isAmple = holder.live <= holder.bound / 2 || holder.newest < RANGES_YOUNG;
   const start: u32 = isAmple ? 0 : load<u16>(startAt(holder, holder.newest - (RANGES_YOUNG - 1)));
-  store<u16>(youngs + ((<usize>id + 1) << 1), <u16>(isAmple ? span : (now - start) & CIRCLE));
+  const young = isAmple ? span : (now - start) & CIRCLE;
+  store<u16>(youngs + ((<usize>id + 1) << 1), <u16>min(young, sinceRenewal(id, span)));
+}
+
+/** How many generations ago the last renewal was; one before all that live is none any more. */
+function sinceRenewal(id: u32, span: u32): u32 {
+  const at = renewals + ((<usize>id + 1) << 1);
+  const since = (current(id) - load<u16>(at)) & CIRCLE;
+  if (since <= span) return since;
+  store<u16>(at, <u16>(current(id) - span));
+  return span;
+}
+
+/** All pairs of the endpoint need renewal: what is touched from now on is told apart from them. */
+export function renew(id: u32): void {
+  const holder = at(id);
+  if (holder.live == 0) return;
+  if (load<u32>(countAt(holder, holder.newest)) != 0) begin(id);
+  store<u16>(renewals + ((<usize>id + 1) << 1), <u16>current(id));
+  setSpan(id);
 }
 
 /** The next generation, with a range of its own. */

@@ -88,6 +88,15 @@ export function forget(id: u32): void {
   keepUp(id);
 }
 
+/** Somebody is there who was told nothing of all this: what is used again from now on is news once more. */
+export function renew(): void {
+  if (budget == 0) return;
+  for (let id: u32 = 0; id < ids; ++id) {
+    ages.renew(id);
+    keepUp(id);
+  }
+}
+
 function isId(id: u32): bool {
   return budget != 0 && id < ages.IDS_MAX;
 }

@@ -146,8 +146,14 @@ function end(slot: u32): u32 {
 export function finish(): void {
   close();
   if (segments.isLost || json.isLost) truncated = true;
-  if (slots.count != 0) finishSlots();
+  if (hasSlots()) finishSlots();
   if (tokens == 0) count = 0;
+}
+
+/** Whether a slot has something in it, which its member, when it came again, did not take back. */
+function hasSlots(): bool {
+  for (let slot: u32 = 0; slot < SLOTS; ++slot) if (first(slot) != end(slot)) return true;
+  return false;
 }
 
 function finishSlots(): void {

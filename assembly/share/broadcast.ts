@@ -66,17 +66,31 @@ const queues: usize = heap.alloc(WORKERS_MAX * 4);
 const readerSlots: usize = heap.alloc(WORKERS_MAX * 4);
 const readerGenerations: usize = heap.alloc(WORKERS_MAX * 8);
 let readers: u32 = 0;
+/** Of each slot, u64: the generation that was a reader when this worker last looked; now. 0 = none. */
+const before: usize = heap.alloc(WORKERS_MAX * 8);
+const present: usize = heap.alloc(WORKERS_MAX * 8);
+let hasNewcomer: bool = false;
 
 /** Forgets who is there, before those who are heard of are added. */
 export function beginReaders(nowNs: u64): void {
   readers = 0;
   heardNs = nowNs;
+  hasNewcomer = false;
+  memory.copy(before, present, WORKERS_MAX * 8);
+  memory.fill(present, 0, WORKERS_MAX * 8);
 }
 
 export function addReader(slot: u32, generation: u64): void {
   store<u32>(readerSlots + (readers << 2), slot);
   store<u64>(readerGenerations + (readers << 3), generation);
   ++readers;
+  store<u64>(present + (slot << 3), generation);
+  if (load<u64>(before + (slot << 3)) != generation) hasNewcomer = true;
+}
+
+/** After the last reader. One that comes, or comes back, missed what was told before. */
+export function endReaders(): void {
+  if (hasNewcomer) prefixes.renew();
 }
 
 /**

@@ -154,4 +154,5 @@ function hearOthers(nowNs: u64): void {
     release(from);
   }
   column.endOthers();
+  broadcast.endReaders();
 }

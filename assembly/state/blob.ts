@@ -66,15 +66,15 @@ function isFormat2(p: usize): bool {
 }
 
 /** Bytes of a pool's row in the blob's format. */
-export function poolRowBytes(p: usize): u32 {
+function poolRowBytes(p: usize): u32 {
   return isFormat2(p) ? POOL_BYTES_2 : POOL_BYTES;
 }
 
-export function endpointRowBytes(p: usize): u32 {
+function endpointRowBytes(p: usize): u32 {
   return isFormat2(p) ? ENDPOINT_BYTES_2 : ENDPOINT_BYTES;
 }
 
-export function metricsRowBytes(p: usize): u32 {
+function metricsRowBytes(p: usize): u32 {
   return isFormat2(p) ? METRICS_BYTES_2 : METRICS_BYTES;
 }
 
@@ -104,13 +104,17 @@ function checkTables(p: usize, length: u32, kind: u32): bool {
   const pools = load<u32>(p, H_POOL_COUNT);
   if (pools > POOLS_MAX) return false;
   if (!fits(load<u32>(p, H_POOLS_OFFSET), pools, poolRowBytes(p), length)) return false;
+  // Widened rows and the heap are laid out anew: what both were part of would be there twice.
+  const rowsEnd = load<u32>(p, H_ROWS_OFFSET) + rows * rowBytes;
+  if (isFormat2(p) && load<u32>(p, H_HEAP_OFFSET) < rowsEnd) return false;
   return checkPools(p, pools, rows, length) && checkEndpoints(p, rows);
 }
 
 /** The heap of metrics: hashes of adapters' names, 8 bytes each. */
 function checkAdapters(p: usize, rows: u32): bool {
   const hashes = load<u32>(p, H_HEAP_LENGTH) >> 3;
-  if (hashes > ADAPTER_HASHES_MAX || (load<u32>(p, H_HEAP_OFFSET) & 7) != 0) return false;
+  if (hashes > ADAPTER_HASHES_MAX || ((load<u32>(p, H_HEAP_OFFSET) | load<u32>(p, H_HEAP_LENGTH)) & 7) != 0)
+    return false;
   let row = p + load<u32>(p, H_ROWS_OFFSET);
   for (let i: u32 = 0; i < rows; ++i, row += METRICS_BYTES) {
     const count = <u32>load<u16>(row, M_RUNNING_ADAPTERS) + load<u16>(row, M_WAITING_ADAPTERS);

@@ -12,29 +12,33 @@ import * as snapshot from "./snapshot";
 
 export const NO_CLASS: u32 = 0xffffffff;
 
-/** Of each class: tokens in a block, u32. */
-const sizes = memory.data(4 * BLOCK_SIZES_MAX, 4);
-/** Of each row: its class, u8. */
+/** Of each row of a pool that matches prompts: its class, u8; tokens in a block of that class, u32. */
 const classesOfRows: usize = heap.alloc(ENDPOINTS_MAX);
-/** Sizes told apart at present. */
-export let classes: u32 = 0;
+const tokensOfRows: usize = heap.alloc(ENDPOINTS_MAX * 4);
+/** … how many classes its pool has, u8. */
+const classCounts: usize = heap.alloc(ENDPOINTS_MAX);
+/** Of each id what the endpoint last reported, u32 each: tokens in a block, blocks; 0 = nothing. */
+const reportedSizes: usize = heap.alloc(endpoints.IDS_MAX * 4);
+const reportedBlocks: usize = heap.alloc(endpoints.IDS_MAX * 4);
+/** Of each class of the pool that is being settled: tokens in a block, u32. */
+const sizes = memory.data(4 * BLOCK_SIZES_MAX, 4);
+let classes: u32 = 0;
 /** Whether the prefix index is there. */
 export let isOpen: bool = false;
 
+/** Which of its pool's block sizes the endpoint has. */
 export function classOf(row: u32): u32 {
   return load<u8>(classesOfRows + row);
 }
 
-/** Tokens in a block of that class. */
-export function tokensOf(size: u32): u32 {
-  return load<u32>(sizes + (size << 2));
+/** Tokens in a block of it. */
+export function tokensOf(row: u32): u32 {
+  return load<u32>(tokensOfRows + (row << 2));
 }
 
-function wantsPrefix(): bool {
-  for (let n: u32 = 0; n < snapshot.poolCount; ++n) {
-    if ((snapshot.program(snapshot.pool(n)).flags & NEEDS_PREFIX) != 0) return true;
-  }
-  return false;
+/** How many block sizes the row's pool has. */
+export function classesBeside(row: u32): u32 {
+  return load<u8>(classCounts + row);
 }
 
 /** What the index may take; that of the last plugin configured in this VM. */
@@ -44,36 +48,59 @@ export function setBudget(bytes: u32): void {
   budgetBytes = bytes;
 }
 
+function matchesPrompts(pool: snapshot.Pool): bool {
+  return (snapshot.program(pool).flags & NEEDS_PREFIX) != 0;
+}
+
+function wantsPrefix(): bool {
+  for (let n: u32 = 0; n < snapshot.poolCount; ++n) if (matchesPrompts(snapshot.pool(n))) return true;
+  return false;
+}
+
 /**
  * Settles sizes and capacities by the snapshot in force; makes the index when a program first wants one.
  * Called when metrics came into force.
  */
 export function settle(): void {
+  for (let row: u32 = 0; row < snapshot.rowCount; ++row) noteReported(row);
   if (!isOpen && wantsPrefix()) isOpen = index.open(budgetBytes);
   if (!isOpen) return;
-  classes = 0;
   index.setEndpoints(endpoints.idLimit());
   index.setShare(snapshot.rowCount);
   for (let n: u32 = 0; n < snapshot.poolCount; ++n) {
-    const pool = snapshot.pool(n);
-    const program = snapshot.program(pool);
-    for (let row = pool.firstRow, end = pool.firstRow + pool.rowCount; row < end; ++row) settleRow(row, program);
+    if (matchesPrompts(snapshot.pool(n))) settlePool(snapshot.pool(n));
   }
 }
 
-function settleRow(row: u32, program: Program): void {
+/** Keeps what the endpoint reports: until the first metrics of another topology, or of another agent, it holds. */
+function noteReported(row: u32): void {
   const measured = changetype<snapshot.Metrics>(snapshot.metricsRow(row));
-  const tunes = (program.flags & AUTO_TUNE) != 0;
-  const reported = tunes && (measured.known & KNOWN_BLOCK_SIZE) != 0;
-  const told = reported ? measured.blockSize : program.blockSize;
-  const size = classFor(max<u32>(told, BLOCK_TOKENS_MIN));
-  store<u8>(classesOfRows + row, <u8>size);
   const id = snapshot.id(row);
+  if (measured.known == 0 || id == endpoints.NO_ID) return;
+  const size = (measured.known & KNOWN_BLOCK_SIZE) != 0 ? measured.blockSize : 0;
+  const blocks = (measured.known & KNOWN_BLOCKS) != 0 ? measured.blocks : 0;
+  store<u32>(reportedSizes + (id << 2), size);
+  store<u32>(reportedBlocks + (id << 2), blocks);
+}
+
+function settlePool(pool: snapshot.Pool): void {
+  classes = 0;
+  const program = snapshot.program(pool);
+  for (let row = pool.firstRow, end = pool.firstRow + pool.rowCount; row < end; ++row) settleRow(row, program);
+  memory.fill(classCounts + pool.firstRow, <u8>classes, pool.rowCount);
+}
+
+function settleRow(row: u32, program: Program): void {
+  const id = snapshot.id(row);
+  const tunes = (program.flags & AUTO_TUNE) != 0 && id != endpoints.NO_ID;
+  const reported: u32 = tunes ? load<u32>(reportedSizes + (id << 2)) : 0;
+  const size = classFor(max<u32>(reported != 0 ? reported : program.blockSize, BLOCK_TOKENS_MIN));
+  const tokens = load<u32>(sizes + (size << 2));
+  store<u8>(classesOfRows + row, <u8>size);
+  store<u32>(tokensOfRows + (row << 2), tokens);
   if (id == endpoints.NO_ID) return;
-  let capacity = <u64>program.capacity;
-  if (reported && (measured.known & KNOWN_BLOCKS) != 0 && measured.blocks != 0) {
-    capacity = (<u64>measured.blocks * told) / tokensOf(size);
-  }
+  const blocks: u32 = reported != 0 ? load<u32>(reportedBlocks + (id << 2)) : 0;
+  const capacity = blocks != 0 ? (<u64>blocks * reported) / tokens : <u64>program.capacity;
   index.setCapacity(id, <u32>min<u64>(max<u64>(capacity, 1), <u64>i32.MAX_VALUE));
 }
 
@@ -82,7 +109,7 @@ function classFor(tokens: u32): u32 {
   let nearest: u32 = 0;
   let distance: u32 = u32.MAX_VALUE;
   for (let size: u32 = 0; size < classes; ++size) {
-    const known = tokensOf(size);
+    const known = load<u32>(sizes + (size << 2));
     const apart = known > tokens ? known - tokens : tokens - known;
     if (apart < distance) {
       distance = apart;
@@ -99,7 +126,9 @@ export function settleTopology(): void {
   for (let id: u32 = 0; id < endpoints.idLimit(); ++id) {
     if (endpoints.at(id).row != endpoints.NO_ROW) continue;
     if (isOpen) index.forget(id);
-    cold.forget(id);
+    store<u32>(reportedSizes + (id << 2), 0);
+    store<u32>(reportedBlocks + (id << 2), 0);
   }
+  cold.forgetGone();
   settle();
 }

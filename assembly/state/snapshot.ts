@@ -13,6 +13,7 @@ import {
   E_POD_LENGTH,
   E_POD_OFFSET,
   ENDPOINT_BYTES,
+  ENDPOINT_BYTES_2,
   FORMAT,
   H_EPOCH,
   H_FORMAT,
@@ -31,6 +32,7 @@ import {
   KNOWN_KV_USAGE,
   KNOWN_RUNNING,
   KNOWN_WAITING,
+  M_ADAPTERS,
   M_AGE_MS,
   M_BASE_MODEL,
   M_INTERVAL_MS,
@@ -39,6 +41,7 @@ import {
   M_MAX_ADAPTERS,
   M_SCRAPE,
   METRICS_BYTES,
+  METRICS_BYTES_2,
   P_FAILURE_MODE,
   P_FIRST_ROW,
   P_NAME_LENGTH,
@@ -46,6 +49,7 @@ import {
   P_PROGRAM,
   P_ROW_COUNT,
   POOL_BYTES,
+  POOL_BYTES_2,
 } from "../../src/wire/snapshot";
 import { hash } from "../abi/text";
 import * as blob from "./blob";
@@ -100,8 +104,8 @@ if (offsetof<Metrics>("scrape") != M_SCRAPE) ERROR("Metrics and snapshot.ts diff
 if (offsetof<Metrics>("maxAdapters") != M_MAX_ADAPTERS) ERROR("Metrics and snapshot.ts differ");
 if (offsetof<Metrics>("baseModel") != M_BASE_MODEL) ERROR("Metrics and snapshot.ts differ");
 
-/** Rows of format 2 grow when they are widened. */
-const WIDENED: u32 = POOLS_MAX * 32 + ENDPOINTS_MAX * 96;
+/** Rows of format 2 grow when they are widened, and need not lie apart before. */
+const WIDENED: u32 = POOLS_MAX * POOL_BYTES + ENDPOINTS_MAX * ENDPOINT_BYTES;
 const topology: usize = heap.alloc(SNAPSHOT_BYTES_MAX + WIDENED);
 const metrics: usize = heap.alloc(ENDPOINTS_MAX * METRICS_BYTES);
 /** Hashes of adapters' names, as metrics rows point into. */
@@ -149,6 +153,16 @@ export function program(owner: Pool): Program {
 /** Where the names in a pool's program lie: their offsets count from here. */
 export function programTexts(owner: Pool): usize {
   return owner.program == 0 ? defaults.texts : heapText(0);
+}
+
+/** Number of the pool that the row belongs to, or poolCount. */
+export function poolOfRow(row: u32): u32 {
+  let n: u32 = 0;
+  for (; n < poolCount; ++n) {
+    const candidate = pool(n);
+    if (row >= candidate.firstRow && row - candidate.firstRow < candidate.rowCount) break;
+  }
+  return n;
 }
 
 export function poolName(named: Pool): usize {
@@ -268,8 +282,10 @@ function widenTopology(p: usize): void {
   const heapOffset = rowsOffset + rows * ENDPOINT_BYTES;
   const heapLength = load<u32>(p, H_HEAP_LENGTH);
   memory.copy(topology, p, HEADER_BYTES);
-  widen(p + load<u32>(p, H_POOLS_OFFSET), blob.poolRowBytes(p), topology + HEADER_BYTES, POOL_BYTES, pools);
-  widen(p + load<u32>(p, H_ROWS_OFFSET), blob.endpointRowBytes(p), topology + rowsOffset, ENDPOINT_BYTES, rows);
+  const poolsFrom = p + load<u32>(p, H_POOLS_OFFSET);
+  const rowsFrom = p + load<u32>(p, H_ROWS_OFFSET);
+  widen(poolsFrom, POOL_BYTES_2, POOL_USED_2, topology + HEADER_BYTES, POOL_BYTES, pools);
+  widen(rowsFrom, ENDPOINT_BYTES_2, ENDPOINT_USED_2, topology + rowsOffset, ENDPOINT_BYTES, rows);
   memory.copy(topology + heapOffset, p + load<u32>(p, H_HEAP_OFFSET), heapLength);
   store<u32>(topology, heapOffset + heapLength, H_LENGTH);
   store<u32>(topology, heapOffset, H_HEAP_OFFSET);
@@ -277,11 +293,16 @@ function widenTopology(p: usize): void {
   store<u32>(topology, rowsOffset, H_ROWS_OFFSET);
 }
 
-/** Copies `count` rows of an older format: what they lack is zero. */
-function widen(from: usize, fromBytes: u32, to: usize, toBytes: u32, count: u32): void {
+// What rows of format 2 say; the rest of them is reserved there and has a meaning since.
+const POOL_USED_2: u32 = P_PROGRAM;
+const ENDPOINT_USED_2: u32 = E_ID_OFFSET;
+const METRICS_USED_2: u32 = M_ADAPTERS;
+
+/** Copies the first `used` bytes of `count` rows of an older format: what they lack is zero. */
+function widen(from: usize, fromBytes: u32, used: u32, to: usize, toBytes: u32, count: u32): void {
   for (let n: u32 = 0; n < count; ++n, from += fromBytes, to += toBytes) {
-    memory.copy(to, from, fromBytes);
-    memory.fill(to + fromBytes, 0, toBytes - fromBytes);
+    memory.copy(to, from, used);
+    memory.fill(to + used, 0, toBytes - used);
   }
 }
 
@@ -295,13 +316,12 @@ export const OTHER_TOPOLOGY = 2;
 export function loadMetrics(p: usize, length: u32): i32 {
   if (!readable(p, length, KIND_METRICS)) return UNREAD;
   if (load<u64>(p, H_EPOCH) != epoch || load<u32>(p, H_ROW_COUNT) != rowCount) return OTHER_TOPOLOGY;
-  const rowBytes = blob.metricsRowBytes(p);
   const from = p + load<u32>(p, H_ROWS_OFFSET);
-  if (rowBytes == METRICS_BYTES) {
+  if (<u32>load<u16>(p, H_FORMAT) == FORMAT) {
     memory.copy(metrics, from, rowCount * METRICS_BYTES);
     memory.copy(adapters, p + load<u32>(p, H_HEAP_OFFSET), load<u32>(p, H_HEAP_LENGTH));
   } else {
-    widen(from, rowBytes, metrics, METRICS_BYTES, rowCount);
+    widen(from, METRICS_BYTES_2, METRICS_USED_2, metrics, METRICS_BYTES, rowCount);
   }
   sequence = load<u64>(p, H_SEQUENCE);
   metricsReceivedNs = load<u64>(p, H_RECEIVED_NS);

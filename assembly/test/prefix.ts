@@ -64,6 +64,10 @@ export function forget(id: u32): void {
   index.forget(id);
 }
 
+export function renew(): void {
+  index.renew();
+}
+
 export function match(): void {
   index.match();
 }

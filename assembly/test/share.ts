@@ -159,6 +159,8 @@ export function tokens(endpoint: u32): u64 {
 
 /** How long ago the endpoint was given a cold request, in cold requests since; cold.NEVER. */
 export function coldPlace(endpoint: u32): u32 {
+  cold.beginPlaces();
+  for (let id: u32 = 0; id < endpoints.idLimit(); ++id) cold.enter(id);
   cold.countPlaces();
   return cold.place(endpoints.find(endpoint));
 }

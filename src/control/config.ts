@@ -19,8 +19,13 @@ export type ConfigOptions = {
   readonly log: Log;
 };
 
-/** The configuration as GET /snapshot shows it. */
-export type ConfigView = { readonly file: string | null; readonly errors: readonly string[] } & ProgramView;
+/** The configuration as GET /snapshot shows it; without a program while no document has been right. */
+export type ConfigView = { readonly file: string | null; readonly errors: readonly string[] } & (
+  | ProgramView
+  | { readonly [Name in keyof ProgramView]: null }
+);
+
+const NO_PROGRAM = { profileHandler: null, profiles: null, settings: null } as const;
 
 export class Config {
   readonly #options: ConfigOptions;
@@ -63,10 +68,11 @@ export class Config {
 
   /** The errors as of a file of objects: while there is one, what an earlier agent has put in force stays. */
   problems(): readonly Problem[] {
-    return (this.#file?.errors() ?? []).map(({ line, message }) => ({
+    return (this.#file?.errors() ?? []).map(({ line, column, message }) => ({
       status: "broken",
       file: this.#options.configFile!,
       line,
+      column,
       reason: message,
       key: undefined,
       kept: [],
@@ -75,10 +81,11 @@ export class Config {
 
   view(): ConfigView {
     const { program, attributes } = this.scheduling;
+    const isKnown = this.#file === undefined || this.#file.scheduling() !== undefined;
     return {
       file: this.#options.configFile ?? null,
       errors: this.errors,
-      ...describeProgram(program, attributes),
+      ...(isKnown ? describeProgram(program, attributes) : NO_PROGRAM),
     };
   }
 

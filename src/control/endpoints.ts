@@ -16,6 +16,8 @@ export type Endpoint = {
   readonly id: string;
   /** Of the pod. */
   readonly labels: Readonly<Record<string, string>>;
+  /** Of the pod's spec. */
+  readonly hostname?: string | undefined;
   /** Whose metrics it has. */
   readonly engine: string;
 };
@@ -65,7 +67,8 @@ function endpointsOf(
         left.push(`pods ${other.pod} and ${pod.name} of pool ${poolName(pool)} share ${address}, the first counts`);
       else {
         const id = `${pod.namespace}/${pod.name}-rank-${pool.targetPorts.indexOf(port)}`;
-        byAddress.set(address, { address, ip, port, pod: pod.name, id, labels: pod.labels, engine });
+        const { name, labels, hostname } = pod;
+        byAddress.set(address, { address, ip, port, pod: name, id, labels, hostname, engine });
       }
     }
   }

@@ -33,7 +33,7 @@ export class FirstState {
   take(objects: readonly ConfigObject[], problems: readonly Problem[]): void {
     this.#latest = { objects, problems };
     if (this.#phase === "holding" && this.#broken() === undefined) {
-      this.#options.log("info", "all objects can be read, they take the place of what was in force before the start");
+      this.#options.log("info", "everything can be read, it takes the place of what was in force before the start");
       this.#phase = "passing";
     }
     if (this.#phase === "passing") this.#options.apply(objects);
@@ -45,7 +45,8 @@ export class FirstState {
     const broken = this.#broken();
     if (found !== undefined && broken !== undefined) {
       this.#phase = "holding";
-      const message = "objects are wrong at the start: what the proxy holds stays in force until all can be read";
+      const what = "objects or the configuration are wrong at the start";
+      const message = `${what}: what the proxy holds stays in force until all can be read`;
       this.#options.log("error", message, { found, wrong: broken });
       return;
     }
@@ -58,10 +59,12 @@ export class FirstState {
     return this.#phase === "holding" ? this.#broken() : undefined;
   }
 
-  /** `file:line: reason` of the first broken document. */
+  /** `file:line: reason` of the first broken document; with the column where one is known. */
   #broken(): string | undefined {
     const problem = this.#latest.problems.find(({ status }) => status === "broken");
-    return problem && `${problem.file}:${problem.line}: ${problem.reason}`;
+    if (problem === undefined) return undefined;
+    const { file, line, column, reason } = problem;
+    return `${file}:${line}${column === undefined ? "" : `:${column}`}: ${reason}`;
   }
 }
 

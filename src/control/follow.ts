@@ -5,7 +5,7 @@ import { membership, type PoolEndpoints } from "./endpoints.ts";
 import type { ConfigObject } from "./kinds/object.ts";
 import type { Log } from "./log.ts";
 import type { Rollout } from "./rollout.ts";
-import type { Place } from "./scheduling/labels.ts";
+import { type Place, placeOf } from "./scheduling/labels.ts";
 import { SCHEDULING_DEFAULT, type Scheduling } from "./scheduling/scheduling.ts";
 import type { Fleet } from "./scrape/fleet.ts";
 import { type Snapshot, topologyOf } from "./snapshot.ts";
@@ -43,7 +43,8 @@ export class Follower {
 
   #follow(what: string): void {
     const { snapshot, fleet, rollout, place, log } = this.#options;
-    const { pools, left, doubts } = membership(this.#objects ?? [], this.#scheduling.engines);
+    const { pools, left, doubts: strange } = membership(this.#objects ?? [], this.#scheduling.engines);
+    const doubts = [...strange, ...placeDoubts(pools, this.#scheduling)];
     for (const sentence of left) if (!this.#told.has(sentence)) log("error", sentence);
     for (const sentence of doubts) if (!this.#told.has(sentence)) log("warn", sentence);
     this.#told = new Set([...left, ...doubts]);
@@ -62,7 +63,7 @@ export class Follower {
   #tellingApart(pools: readonly PoolEndpoints[], place: Place): unknown {
     const members = pools.map(({ pool, endpoints }) => ({
       pool,
-      endpoints: endpoints.map(({ labels: _labels, ...endpoint }) => endpoint),
+      endpoints: endpoints.map(({ labels: _labels, hostname: _hostname, ...endpoint }) => endpoint),
     }));
     return {
       members,
@@ -70,4 +71,17 @@ export class Follower {
       attributes: this.#scheduling.attributes,
     };
   }
+}
+
+/** Steps that go by where pods are, while nothing says where they are: a sentence for each set of labels. */
+function placeDoubts(pools: readonly PoolEndpoints[], { columns }: Scheduling): readonly string[] {
+  const all = pools.flatMap(({ endpoints }) => endpoints);
+  return columns.flatMap((column) => {
+    if (column.kind !== "topology level" || all.length === 0) return [];
+    const isPlaced = all.some(
+      ({ labels, hostname }) => Object.keys(placeOf(column.labels, labels, hostname)).length > 0,
+    );
+    const names = Object.values(column.labels).join(", ");
+    return isPlaced ? [] : [`no pod has any of the labels ${names}: steps that go by topology take all for far away`];
+  });
 }

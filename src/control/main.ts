@@ -88,7 +88,9 @@ async function assemble(options: AgentOptions, stops: Stop[]): Promise<Omit<Agen
   const { log, place = {} } = options;
   const config = new Config(options);
   stops.push(() => config.stop());
-  await expectUsable(config, options);
+  const { xdsDir, socketPath } = options;
+  const found = askedOnce(() => stateFound({ xdsDir, socketPath }));
+  await expectUsable(config, found);
   const snapshot = new Snapshot();
   const parts: Parts = { config };
   const push = () => {
@@ -128,12 +130,14 @@ async function assemble(options: AgentOptions, stops: Stop[]): Promise<Omit<Agen
   stops.push(() => rollout.stop());
   const follower = new Follower({ snapshot, fleet, rollout, place, log }, config.scheduling);
   const store = new ObjectStore((objects) => follower.setObjects(objects));
-  const { folder, first, look } = readObjects(options, config, (objects) => store.replace(objects));
+  const first = new FirstState({ log, found, apply: (objects) => store.replace(objects) });
+  const { folder, look } = readObjects(options, config, first);
   stops.push(() => folder.stop());
   Object.assign(parts, { folder, first });
   config.onChange = () => {
-    fleet.setMeans(config.access, config.scheduling.engines);
+    snapshot.forget(fleet.setMeans(config.access, config.scheduling.engines));
     follower.setScheduling(config.scheduling);
+    pusher.metricsChanged();
     look();
   };
   await first.decide();
@@ -181,9 +185,7 @@ function openPusher(options: AgentOptions, { snapshot, fleet, metrics }: Fed): P
 }
 
 /** Reads the objects and goes on watching them; what was read first is in force when it is decided on. */
-function readObjects(options: AgentOptions, config: Config, apply: (objects: readonly ConfigObject[]) => void) {
-  const { objectsDir: dir, socketPath, xdsDir, log } = options;
-  const first = new FirstState({ log, found: () => stateFound({ xdsDir, socketPath }), apply });
+function readObjects({ objectsDir: dir, log }: AgentOptions, config: Config, first: FirstState) {
   let latest: { readonly objects: readonly ConfigObject[]; readonly problems: readonly Problem[] };
   const look = (): void => first.take(latest.objects, [...latest.problems, ...config.problems()]);
   const onObjects = (objects: readonly ConfigObject[], problems: readonly Problem[]): void => {
@@ -191,13 +193,22 @@ function readObjects(options: AgentOptions, config: Config, apply: (objects: rea
     look();
   };
   const folder = new Folder({ dir, log, onObjects });
-  return { folder, first, look };
+  return { folder, look };
 }
 
 /** A configuration that is wrong holds back everything, as wrong objects do; with nothing in force it is an error. */
-async function expectUsable(config: Config, { xdsDir, socketPath }: AgentOptions): Promise<void> {
-  if (config.errors.length === 0 || (await stateFound({ xdsDir, socketPath })) !== undefined) return;
+async function expectUsable(config: Config, found: () => Promise<string | undefined>): Promise<void> {
+  if (config.errors.length === 0 || (await found()) !== undefined) return;
   throw new ConfigError(config.errors.join("\n"));
+}
+
+/** Every question gets the first answer: what the proxy holds may change while the agent starts. */
+function askedOnce<T>(ask: () => Promise<T>): () => Promise<T> {
+  let answer: Promise<T> | undefined;
+  return () => {
+    answer ??= ask();
+    return answer;
+  };
 }
 
 /** Encodes pools and what is known of their endpoints, all by one scheduling. */

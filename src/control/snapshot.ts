@@ -89,6 +89,12 @@ export class Snapshot {
       if (!this.#known.has(address)) this.#known.set(address, nothingKnown(address, engine));
   }
 
+  /** What was read of pods with these engines is of no use any more. */
+  forget(engines: ReadonlySet<string>): void {
+    for (const [address, { engine, scrape }] of this.#known)
+      if (engines.has(engine)) this.#known.set(address, { ...nothingKnown(address, engine), scrape });
+  }
+
   /** A value that this reading lacks keeps its last state. */
   record(address: string, reading: Reading, intervalMs: number, nowMs: number): void {
     const known = this.#known.get(address);
@@ -192,11 +198,11 @@ export function topologyOf(
   const topologyPools = pools.map(({ pool, endpoints }) => ({
     name: poolName(pool),
     failureMode: pool.failureMode,
-    endpoints: endpoints.map(({ address, pod, id, labels }) => ({
+    endpoints: endpoints.map(({ address, pod, id, labels, hostname }) => ({
       address,
       pod,
       id,
-      ...labelsToWire(labels, scheduling, place),
+      ...labelsToWire(labels, scheduling, place, hostname),
     })),
   }));
   return { epoch, program: scheduling.program, pools: topologyPools };

@@ -43,7 +43,7 @@ export const KIND_BINDING: u32 = 2;
 /** The request was a cold one: nobody held a block of its prompt. */
 export const COLD: u32 = 1;
 
-/** Largest message. A request's records, of BLOCKS_MAX hashes at most, fit one twice. */
+/** Largest message. The record of one request, of BLOCKS_MAX hashes at most, takes a little over half of it. */
 export const MESSAGE_BYTES_MAX: u32 = 65_536;
 /**
  * What is learned within a time of a message goes with the next. A message costs some 6 µs, the wake-up it

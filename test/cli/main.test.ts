@@ -69,6 +69,25 @@ describe("what is wrong exits with 2 and one line", () => {
     expect(stderr.slice(0, message.length)).toBe(message);
   });
 
+  test("a configuration that is not there is a broken one", async () => {
+    const path = join(dir, "nowhere.yaml");
+    const objects = join(dir, "objects");
+    for (const [command = "", ...args] of [["up"], ["agent", "--socket", join(dir, "control.sock")]]) {
+      const { status, stderr } = await run(command, ...args, "--objects", objects, "--config", path);
+      expect(status).toBe(2);
+      expect(stderr).toContain(`pointsman ${command}: --config ${path}:1:1: file cannot be read, expected UTF-8 text`);
+    }
+  });
+
+  test("a file that a configuration names is looked at before anything is started", async () => {
+    const path = join(dir, "config.yaml");
+    const source = "{type: metrics-data-source, parameters: {scheme: https, caCertPath: /nowhere.pem}}";
+    writeFileSync(path, `apiVersion: llm-d.ai/v1alpha1\nkind: EndpointPickerConfig\nplugins:\n- ${source}\n`);
+    const { status, stderr } = await run("up", "--objects", join(dir, "objects"), "--config", path);
+    expect(status).toBe(2);
+    expect(stderr).toMatch(/config\.yaml:4:71: plugins\[0\]\.parameters\.caCertPath: expected a PEM file/);
+  });
+
   test("a broken configuration exits with 2 and a line for each error", async () => {
     const path = join(dir, "config.yaml");
     const plugins = "plugins:\n- type: lora-afinity-scorer\nschedulingProfile: []\n";

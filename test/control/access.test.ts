@@ -42,6 +42,14 @@ describe("flags and a document", () => {
     [{ scheme: "http" }, trusting, { scheme: "http", path: "/d" }],
     [{ caFile: "ca" }, trusting, { scheme: "https", path: "/d", caFile: "ca" }],
     [{ insecureSkipVerify: true }, { scheme: "https", caFile: "ca" }, { ...trusting, path: "/metrics" }],
+    // A document that cannot be read says nothing.
+    [{ caFile: "ca" }, {}, { scheme: "https", path: "/metrics", caFile: "ca" }],
+    [{ insecureSkipVerify: true }, { scheme: "http", path: "/d" }, trusting],
+    [
+      { insecureSkipVerify: true },
+      { scheme: "https", caFile: "ca", authorities: ["a"] },
+      { ...trusting, path: "/metrics" },
+    ],
     [
       { tokenFile: "t" },
       { scheme: "https", caFile: "ca" },
@@ -52,7 +60,7 @@ describe("flags and a document", () => {
   });
 
   test("that contradict each other", () => {
-    const access = accessOf({ caFile: join(TLS, "authority.pem") }, {});
+    const access = accessOf({ scheme: "http", caFile: join(TLS, "authority.pem") }, {});
     expect(() => new Access(access, () => {})).toThrow("--metrics-ca: expected with --metrics-scheme https only");
   });
 });

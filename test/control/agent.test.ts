@@ -251,7 +251,8 @@ describe("agent", () => {
       lines.length = 0;
       const agent = await start();
       const wrong = /^all\.yaml:10: spec\.targetPorts\[0\]\.number: expected a port number from 1 to 65535/;
-      const message = "objects are wrong at the start: what the proxy holds stays in force until all can be read";
+      const what = "objects or the configuration are wrong at the start";
+      const message = `${what}: what the proxy holds stays in force until all can be read`;
       expect(lines.filter((line) => line.message === message)).toMatchObject([
         { level: "error", fields: { wrong: expect.stringMatching(wrong) } },
       ]);

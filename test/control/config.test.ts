@@ -1,9 +1,10 @@
 // The agent with a configuration: at the start, when it changes, and when it breaks.
 
-import { mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, onTestFinished, test } from "vitest";
+import { Config } from "../../src/control/config.ts";
 import type { Topology } from "../../src/control/encode.ts";
 import { fnv1a } from "../../src/control/hash.ts";
 import { type Agent, type AgentOptions, startAgent } from "../../src/control/main.ts";
@@ -104,11 +105,74 @@ describe("at the start", () => {
     writeFileSync(configFile, scoredBy("que-scorer"));
     const second = await start();
     await until("held", () => lines.some(({ message }) => message.includes("what the proxy holds stays in force")));
-    expect(second.notReady()).toMatch(/config\.yaml:4: .*que-scorer is no type of plugin/);
+    expect(second.notReady()).toMatch(/config\.yaml:4:10: .*que-scorer is no type of plugin/);
+    // What the proxy holds is not known here.
+    expect(second.snapshot()).toMatchObject({ config: { profileHandler: null, profiles: null, settings: null } });
     expect(ingest.taken("topology")).toHaveLength(pushes);
     writeFileSync(configFile, scoredBy("load-aware-scorer"));
     await within("mended", RELOAD_MS, () => steps() === "load-aware-scorer");
     await until("ready", () => second.notReady() === undefined);
+  });
+});
+
+test("a file that is not there leaves in force what an earlier agent pushed", async () => {
+  const { start, configFile, steps, ingest } = await started(scoredBy("queue-scorer"));
+  const first = await start();
+  await until("pushed", () => steps() === "queue-scorer");
+  await first.stop();
+  rmSync(configFile);
+  const second = await start();
+  expect(second.notReady()).toMatch(/config\.yaml:1:1: file cannot be read/);
+  expect(ingest.taken("topology")).toHaveLength(1);
+});
+
+test("the proxy is asked once what it holds, and that answer counts", async () => {
+  const { start, ingest } = await started(scoredBy("que-scorer"));
+  let asked = 0;
+  Object.defineProperty(ingest, "topologyEpoch", { get: () => (asked++ === 0 ? 7 : 0), set: () => {} });
+  const agent = await start();
+  expect(agent.notReady()).toMatch(/que-scorer is no type of plugin/);
+});
+
+describe("authorities that a document names", () => {
+  const tls = join(import.meta.dirname, "tls");
+  const trusting = (caFile: string) =>
+    configYaml(
+      ["{type: queue-scorer}", `{type: metrics-data-source, parameters: {scheme: https, caCertPath: ${caFile}}}`],
+      ["pluginRef: queue-scorer"],
+    );
+
+  test("that cannot be read are an error of the document, until they can", async () => {
+    const { start, configDir, configFile, steps, lines } = await started(scoredBy("load-aware-scorer"));
+    const caFile = join(configDir, "ca.pem");
+    const agent = await start();
+    await until("pushed", () => steps() === "load-aware-scorer");
+    writeFileSync(configFile, trusting(caFile));
+    const told = `${configFile}:5:71: plugins[1].parameters.caCertPath: expected a PEM file with at least one`;
+    await within("told", RELOAD_MS, () => lines.some(({ message }) => message.startsWith(told)));
+    expect(agent.snapshot()).toMatchObject({ config: { errors: [expect.stringContaining(told)] } });
+    expect(steps()).toBe("load-aware-scorer");
+    copyFileSync(join(tls, "authority.pem"), caFile);
+    await within("in force", RELOAD_MS, () => steps() === "queue-scorer");
+    expect(agent.snapshot()).toMatchObject({ config: { errors: [] } });
+  });
+
+  test("are read again when they change", async () => {
+    const dir = temporaryDir();
+    const configFile = join(dir, "config.yaml");
+    const caFile = join(dir, "ca.pem");
+    copyFileSync(join(tls, "authority.pem"), caFile);
+    writeFileSync(configFile, trusting(caFile));
+    const config = new Config({ configFile, log: logLines().log });
+    onTestFinished(() => config.stop());
+    const before = config.access;
+    copyFileSync(join(tls, "other-authority.pem"), caFile);
+    await until("read again", () => config.access !== before);
+  });
+
+  test("at the start, with nothing in force, they end it", async () => {
+    const { start } = await started(trusting("/nowhere/ca.pem"));
+    await expect(start()).rejects.toThrow(/:5:71: plugins\[1\]\.parameters\.caCertPath: expected a PEM file/);
   });
 });
 
@@ -213,6 +277,21 @@ describe("labels of pods", () => {
     expect(ingest.taken("topology")).toHaveLength(3);
   });
 
+  test("that say where pods are: the host may be the spec's; where nothing says it, that is told once", async () => {
+    const text = configYaml(["{type: topology-affinity-scorer}"], ["pluginRef: topology-affinity-scorer"]);
+    const { start, dir, topology, lines } = await started(text, { place: { host: "h" } });
+    const doubts = () =>
+      lines.filter(({ message }) => message.startsWith("no pod has any of the labels kubernetes.io"));
+    await start();
+    await until("pushed", () => topology()?.pools[0]?.endpoints[0]?.columns?.[0] === 4n);
+    writeFileSync(join(dir, "pool2.yaml"), poolYaml("q", [8001]));
+    await until("the second pool", () => topology()?.pools.length === 2);
+    expect(doubts()).toHaveLength(1);
+    writeFileSync(join(dir, "pod.yaml"), podYaml("a", "127.0.0.1").replace("status:", "spec: {hostname: h}\nstatus:"));
+    await until("pushed", () => topology()?.pools[0]?.endpoints[0]?.columns?.[0] === 0n);
+    expect(doubts()).toHaveLength(1);
+  });
+
   test("the gateway's own place counts for topology", async () => {
     const text = configYaml(["{type: topology-affinity-scorer}"], ["pluginRef: topology-affinity-scorer"]);
     const { start, dir, topology } = await started(text, { place: { zone: "z" } });
@@ -253,6 +332,20 @@ describe("metrics", () => {
     expect(metrics(ingest)?.attributes?.slice(0, 2)).toEqual([0.5, undefined]);
     writeFileSync(configFile, engine("two"));
     await within("read anew", RELOAD_MS, () => metrics(ingest)?.waiting === 4);
+  });
+
+  test("what was read by an engine that has changed is forgotten", async () => {
+    const server = await fakeServer();
+    server.answer = (_, response) => void response.end('one 3\ntwo 4\ngpu{n="0"} 0.5\n');
+    const { start, dir, configFile, ingest } = await started(engine("one"));
+    writeFileSync(join(dir, "pool.yaml"), poolYaml("p", [server.port]));
+    await start();
+    await until("read", () => metrics(ingest)?.waiting === 3);
+    server.answer = (_, response) => void response.writeHead(503).end();
+    writeFileSync(configFile, engine("two"));
+    await within("forgotten", RELOAD_MS, () => metrics(ingest)?.waiting === undefined);
+    expect(metrics(ingest)).toMatchObject({ ageMs: undefined });
+    expect(metrics(ingest)?.attributes?.[0]).toBeUndefined();
   });
 
   test("path and scheme are the document's, and the flags' where both are given", async () => {

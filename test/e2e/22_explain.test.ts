@@ -90,7 +90,7 @@ describe("one of three servers has a queue", () => {
     writeFileSync(file, "no json");
     const { status, stderr } = await explain();
     writeFileSync(file, body);
-    expect(status).toBe(2);
+    expect(status).toBe(1);
     expect(stderr).toContain("answered 400 (invalid_json): The request body is not valid JSON in UTF-8.");
   });
 });

@@ -161,6 +161,56 @@ describe("workers that come and go", () => {
     expect(late.matched(2, 8, 3)).toBe(8);
   });
 
+  test.each([2, 3])("one that comes late, to %i others, learns what they knew when they use it once more", (count) => {
+    const sharing = new Sharing(build, count);
+    const others = [...sharing.workers];
+    others[0]!.send(1, 8, 3);
+    others[1]!.send(2, 5, 3);
+    sharing.advance(CATCH_UP_MS);
+    const late = sharing.join();
+    sharing.advance(HEARTBEAT_MS);
+    expect([late.matched(1, 8, 3), late.matched(2, 5, 3)]).toEqual([0, 0]);
+    expect(others.at(-1)!.send(1, 8, 3)).toBe(8);
+    sharing.deliver();
+    expect([late.matched(1, 8, 3), late.matched(2, 5, 3)]).toEqual([8, 0]);
+    // Once more and not again, whoever uses it and however much time passes.
+    for (const worker of sharing.workers) {
+      sharing.advance(2 * HEARTBEAT_MS);
+      expect(worker.send(1, 8, 3)).toBe(0);
+    }
+    expect(others[0]!.send(2, 5, 3)).toBe(5);
+    for (const worker of others) expect([worker.matched(1, 8, 3), worker.matched(2, 5, 3)]).toEqual([8, 5]);
+  });
+
+  test("one that comes back learns what was told while it was silent, when it is used once more", () => {
+    const sharing = new Sharing(build, 2);
+    const [first, silent] = sharing.workers;
+    silent!.vm.frozen = true;
+    sharing.advance(WORKER_LOST_MS + 2 * HEARTBEAT_MS);
+    first!.send(1, 8, 3);
+    silent!.vm.frozen = false;
+    sharing.advance(2 * HEARTBEAT_MS);
+    expect(silent!.matched(1, 8, 3)).toBe(0);
+    expect(first!.send(1, 8, 3)).toBe(8);
+    sharing.deliver();
+    expect(silent!.matched(1, 8, 3)).toBe(8);
+    expect(first!.send(1, 8, 3)).toBe(0);
+  });
+
+  test("what all endpoints hold is news once more for one that comes late, however much it is", () => {
+    const sharing = new Sharing(build, 2);
+    const [first] = sharing.workers;
+    for (let prompt = 1; prompt <= 12; prompt++) {
+      for (let endpoint = 1; endpoint <= ENDPOINTS; endpoint++) first!.send(prompt, 200, endpoint);
+    }
+    sharing.advance(CATCH_UP_MS);
+    const late = sharing.join();
+    sharing.advance(HEARTBEAT_MS);
+    for (let endpoint = 1; endpoint <= ENDPOINTS; endpoint++) expect(first!.send(7, 200, endpoint)).toBe(200);
+    sharing.advance(CATCH_UP_MS);
+    expect(held(late, 7, 200)).toEqual(Array.from({ length: ENDPOINTS }, () => 200));
+  });
+
   test("a silent one is sent nothing more once it is lost", () => {
     const sharing = new Sharing(build, 2);
     const [first, lost] = sharing.workers;

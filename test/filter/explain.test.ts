@@ -57,6 +57,23 @@ test("is counted nowhere, a broken one neither, and the picks of others come as 
   expect(requestsCounted(asked)).toBe(20);
 });
 
+test.each([
+  [0.25, 0.25],
+  [-2.5, -2.5],
+  [9e12, 9e12],
+  [1.1e13, null],
+  [-1e15, null],
+  [1e300, null],
+])("a weight of %d is told as %s", (weight, told) => {
+  const gateway = explaining();
+  const program = { profiles: [{ scorers: [{ type: "queue-scorer" as const, weight }] }] };
+  gateway.control.topology([{ name: POOL, program, endpoints: [{ address: A }] }]);
+  gateway.control.metrics([IDLE]);
+  const reply = gateway.worker.drive({ body: CHAT, headers: ASKS }).localResponse;
+  const { steps } = JSON.parse(Buffer.from(reply!.body).toString());
+  expect(steps[0].weight).toBe(told);
+});
+
 test("without leave the header says nothing", () => {
   const gateway = new Gateway();
   gateway.serve([A]);

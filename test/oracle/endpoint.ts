@@ -16,6 +16,8 @@ export class KnownEndpoint {
   readonly id: string;
   readonly row: number;
   private measured: RowSpec = {};
+  /** As of when anything was known of it last. */
+  blockSize: number | undefined;
   private receivedNs = 0n;
   private scrape = 0;
   private inFlightAtScrape = 0;
@@ -38,6 +40,7 @@ export class KnownEndpoint {
   measure(row: RowSpec, sequence: number, nowNs: bigint): void {
     this.measured = row;
     this.receivedNs = nowNs;
+    if (this.isMeasured) this.blockSize = row.blockSize;
     if (!this.isMeasured || this.scrape === (row.scrape ?? sequence)) return;
     this.scrape = row.scrape ?? sequence;
     this.inFlightAtScrape = this.inFlight;
@@ -82,10 +85,6 @@ export class KnownEndpoint {
 
   get attributes(): (number | undefined)[] {
     return (this.measured.attributes ?? []).map((value) => (value === undefined ? undefined : Math.fround(value)));
-  }
-
-  get blockSize(): number | undefined {
-    return this.measured.blockSize;
   }
 
   /** c */

@@ -96,6 +96,7 @@ class Pair {
     else if (action < 34) this.learn(id, random);
     else if (action < 36) this.forget(id);
     else if (action < 37) this.prefixes.exports.setCapacity(id, 5_000 + random(50_000));
+    else if (action < 38) this.prefixes.exports.renew();
   }
 }
 
@@ -285,6 +286,27 @@ describe("when generations come round", () => {
       expect(live[round], `generation ${generations}`).toBeLessThanOrEqual(8);
       for (const n of live.slice(0, others)) if (n !== universe) expect(n).toBe(universe);
       expect(sum(live), `generation ${generations}`).toBe(prefixes.exports.pairs());
+    }
+  });
+
+  test("after 70,000 renewals an endpoint holds what it held, and what is used again is news once", async () => {
+    const prefixes = await Prefixes.open(TINY, 8);
+    const used = (blocks: readonly number[], id: number) => {
+      prefixes.chainOfBlocks(blocks.map((block) => [block]));
+      return prefixes.insert(id).length;
+    };
+    // Some in buckets, some in rows.
+    for (let id = 0; id < 8; id++) used(blocksFrom(0, id < 2 ? 30 : 10), id);
+    for (let n = 0; n < 70_000; n++) {
+      prefixes.exports.renew();
+      // Of what is never used a generation may be 16,384 ago.
+      const again = n % 999 === 0 ? blocksFrom(0, 30) : [n % 10];
+      const why = `renewal ${n}`;
+      expect(used(again, n % 2), why).toBe(again.length);
+      expect(used(again, n % 2), why).toBe(0);
+      if (n % 999 !== 0) continue;
+      expect(livePairs(prefixes, 40, 8), why).toEqual([30, 30, 10, 10, 10, 10, 10, 10]);
+      expect(prefixes.exports.pairs(), why).toBe(120);
     }
   });
 

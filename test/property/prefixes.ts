@@ -23,6 +23,7 @@ type Exports = {
   setCapacity(id: number, blocks: number): void;
   setShare(endpoints: number): void;
   forget(id: number): void;
+  renew(): void;
   match(): void;
   matched(id: number): number;
   insert(id: number): number;

@@ -192,6 +192,22 @@ describe("what the reference refuses, or reads otherwise", () => {
     const prompts = [[1, 2, 3], [4_294_967_295]].map((ids) => Buffer.from(Uint32Array.from(ids).buffer));
     check(API_COMPLETIONS, bytes, [30], { prompts, salt: "", maxOutput: undefined });
   });
+
+  test.each([
+    ['"text"', "[1,2,3]"],
+    ['["a","b"]', "[1,2,3]"],
+    ["[1,2,3]", '"text"'],
+    ["[[1,2,3],[4]]", '["a","b"]'],
+  ])("an input that comes twice counts as it came last: %s, then %s", (once, again) => {
+    const bytes = Buffer.from(`{"model":"m","input":${once},"input":${again}}`);
+    check(API_EMBEDDINGS, bytes, [30], flatten(API_EMBEDDINGS, bytes)!);
+  });
+
+  test.each(['"text"', '["a","b"]', "[5]"])("an input that comes twice, as arrays of tokens after %s", (once) => {
+    const bytes = Buffer.from(`{"model":"m","input":${once},"input":[[1,2,3],[4]]}`);
+    const prompts = [[1, 2, 3], [4]].map((ids) => Buffer.from(Uint32Array.from(ids).buffer));
+    check(API_EMBEDDINGS, bytes, [30], { prompts, salt: "", maxOutput: undefined });
+  });
 });
 
 describe("bounds: as much as is read is kept, the rest is counted", () => {

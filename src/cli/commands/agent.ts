@@ -3,7 +3,7 @@
 import { ConfigError } from "../../control/config.ts";
 import { jsonLog } from "../../control/log.ts";
 import { startAgent } from "../../control/main.ts";
-import { ADDRESS, DIRECTORY, DURATION, FILE, PATH, PLACE, POOL, SIZE, UsageError } from "../flags.ts";
+import { ADDRESS, DIRECTORY, DURATION, PATH, PLACE, POOL, SIZE, UsageError } from "../flags.ts";
 import { agentLogLevel, LOG_LEVEL } from "../log-level.ts";
 import type { Runnable } from "../main.ts";
 import { scrapeAccess, scrapeFlags } from "../scrape-flags.ts";
@@ -13,7 +13,7 @@ const flags = {
   objects: { kind: DIRECTORY, required: true, help: "folder of Kubernetes YAML documents, watched" },
   socket: { kind: PATH, required: true, help: "control socket of the Envoy to feed" },
   config: {
-    kind: FILE,
+    kind: PATH,
     help: "an EndpointPickerConfig document, watched; flags count before what it says (default: the default profile)",
   },
   topology: { kind: PLACE, help: "where this gateway is, for topology affinity: host=…,rack=…,zone=…,region=…" },

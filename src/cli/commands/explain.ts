@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import { PATH_EXPLAIN } from "../../wire/names.ts";
 import { post } from "../control-socket.ts";
 import { type Explanation, printed } from "../explanation.ts";
-import { FILE, HEADER, PATH, SWITCH, URL_PATH, UsageError } from "../flags.ts";
+import { FILE, HEADER, PATH, SWITCH, URL_PATH } from "../flags.ts";
 import type { Runnable } from "../main.ts";
 
 const flags = {
@@ -22,14 +22,24 @@ export const command: Runnable<typeof flags> = {
   flags,
   run: async (given) => {
     const path = given.path ?? "/v1/chat/completions";
-    const headers = { "content-type": "application/json", ...Object.fromEntries(given.header) };
+    const headers = { "content-type": "application/json", ...joined(given.header) };
     const answer = await post(given.socket, `${PATH_EXPLAIN}${path}`, headers, readFileSync(given.request));
     const text = answer.body.toString();
-    if (answer.status !== 200) throw new UsageError(`pointsman explain: ${reasonIn(text, answer.status)}`);
+    if (answer.status !== 200) throw new Error(`explain: ${reasonIn(text, answer.status)}`);
     process.stdout.write(given.json ? `${text}\n` : printed(JSON.parse(text) as Explanation));
     return 0;
   },
 };
+
+/** Names are in lower case. As HTTP has it, a header that is given several times is the list of its values. */
+export function joined(headers: readonly (readonly [name: string, value: string])[]): Readonly<Record<string, string>> {
+  const found = new Map<string, string>();
+  for (const [name, value] of headers) {
+    const before = found.get(name);
+    found.set(name, before === undefined ? value : `${before}, ${value}`);
+  }
+  return Object.fromEntries(found);
+}
 
 /** The filter's own sentence, when it gave one. */
 function reasonIn(text: string, status: number): string {

@@ -3,7 +3,7 @@
 import { formatAddress } from "../../envoy/address.ts";
 import { expectConfig } from "../expect-config.ts";
 import { envoyShape, filterFlags } from "../filter-flags.ts";
-import { ADDRESS, DIRECTORY, DURATION, FILE, PATH, PLACE, SIZE, whole } from "../flags.ts";
+import { ADDRESS, DIRECTORY, DURATION, PATH, PLACE, SIZE, whole } from "../flags.ts";
 import { LOG_LEVEL } from "../log-level.ts";
 import type { Runnable } from "../main.ts";
 import { present } from "../present.ts";
@@ -14,7 +14,7 @@ import { startUp } from "../up.ts";
 const flags = {
   objects: { kind: DIRECTORY, required: true, help: "folder of Kubernetes YAML documents, watched" },
   config: {
-    kind: FILE,
+    kind: PATH,
     help: "an EndpointPickerConfig document, watched; flags count before what it says (default: the default profile)",
   },
   topology: { kind: PLACE, help: "where this gateway is, for topology affinity: host=…,rack=…,zone=…,region=…" },

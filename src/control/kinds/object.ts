@@ -20,6 +20,8 @@ export type Pod = {
   readonly namespace: string;
   readonly name: string;
   readonly labels: Readonly<Record<string, string>>;
+  /** Its spec's, if it has one. */
+  readonly hostname?: string | undefined;
   /** IPv4, or IPv6 as inet_ntop writes it; undefined before the pod has one. */
   readonly ip: string | undefined;
   /** Its Ready condition is True and it is not being deleted. */

@@ -21,6 +21,7 @@ const schema = mapping({
     annotations: maybe(v.record(text, text, "a mapping of texts")),
     deletionTimestamp: maybe(text),
   }),
+  spec: maybe(mapping({ hostname: maybe(text) })),
   status: maybe(
     mapping({
       podIP: maybe(v.pipe(text, v.check(isAddress, "an IPv4 or IPv6 address"))),
@@ -48,7 +49,7 @@ function portsIn(list: string): number[] | undefined {
 export function podV1(document: unknown): Converted<Pod> {
   const checked = check(schema, document);
   if (!checked.ok) return checked;
-  const { metadata: meta, status } = checked.value;
+  const { metadata: meta, spec, status } = checked.value;
   const annotation = ACTIVE_PORTS_ANNOTATIONS.find((name) => meta.annotations?.[name] !== undefined);
   const portList = annotation === undefined ? undefined : meta.annotations?.[annotation];
   const activePorts = portList === undefined ? undefined : portsIn(portList);
@@ -63,6 +64,7 @@ export function podV1(document: unknown): Converted<Pod> {
       namespace: meta.namespace ?? NAMESPACE_DEFAULT,
       name: meta.name,
       labels: meta.labels ?? {},
+      hostname: spec?.hostname || undefined,
       ip: status?.podIP ? canonical(status.podIP) : undefined,
       ready: ready && !deleted,
       activePorts,

@@ -2,10 +2,12 @@
 
 import { HEADER_NAMES_MAX } from "../../wire/limits.ts";
 import { NEEDS_PREFIX, NEEDS_TOKENS, PARSERS_DEFAULT } from "../../wire/program.ts";
-import { ENGINES_DEFAULT } from "../scrape/engines.ts";
+import { readAuthorities } from "../scrape/credentials.ts";
+import { ENGINES_DEFAULT, type Engines } from "../scrape/engines.ts";
 import { type Complaint, Document, type Fields, oneOf, type Value } from "./document.ts";
 import { headerCountOf } from "./encode-program.ts";
 import { type Listed, listPlugins } from "./listed-plugins.ts";
+import type { Attribute } from "./plugins/attributes.ts";
 import { MISSING } from "./plugins/missing.ts";
 import { PARSERS } from "./plugins/parsers.ts";
 import type { DataSettings, Handler } from "./plugins/plugin.ts";
@@ -15,6 +17,7 @@ import { readProfiles, SharedSettings } from "./profiles.ts";
 import { needsOf, OUTPUT_DEFAULT, PREFIX_DEFAULT, PROGRAM_DEFAULT, type Profile, type Program } from "./program.ts";
 import type { Scheduling } from "./scheduling.ts";
 import { checkDetector, checkFeatureGates, checkFlowControl, metricsOf, type Plugins } from "./sections.ts";
+import { suggest } from "./suggest.ts";
 
 const API_VERSIONS = ["llm-d.ai/v1alpha1", "inference.networking.x-k8s.io/v1alpha1"] as const;
 const SECTIONS = [
@@ -35,9 +38,12 @@ export type Compiled =
   | { readonly ok: true; readonly scheduling: Scheduling; readonly warnings: readonly Complaint[] }
   | { readonly ok: false; readonly errors: readonly Complaint[]; readonly warnings: readonly Complaint[] };
 
-export function compileConfig(text: string): Compiled {
+/** Reads a file of authorities that a document names; undefined when it is none. */
+export type ReadAuthorities = (path: string) => readonly string[] | undefined;
+
+export function compileConfig(text: string, authorities: ReadAuthorities = readAuthorities): Compiled {
   try {
-    return compileDocument(text);
+    return compileDocument(text, authorities);
   } catch (failure) {
     // What nests thousands deep is more than the stack holds.
     const message = `document: expected one that nests less deeply: ${(failure as Error).message}`;
@@ -45,11 +51,11 @@ export function compileConfig(text: string): Compiled {
   }
 }
 
-function compileDocument(text: string): Compiled {
+function compileDocument(text: string, authorities: ReadAuthorities): Compiled {
   const document = new Document(text);
   // What is no YAML is not looked into: its mistakes would be told twice.
   const sections = document.errors.length > 0 ? undefined : document.root().fields(SECTIONS);
-  const scheduling = sections && compile(sections);
+  const scheduling = sections && compile(sections, authorities);
   const warnings = inOrder(document.warnings);
   if (document.errors.length > 0 || scheduling === undefined)
     return { ok: false, errors: inOrder(document.errors), warnings };
@@ -60,13 +66,17 @@ function inOrder(complaints: readonly Complaint[]): readonly Complaint[] {
   return complaints.toSorted((a, b) => a.line - b.line || a.column - b.column);
 }
 
-/** Undefined without the section that all others refer to. */
-function compile(sections: Fields): Scheduling | undefined {
+/** Undefined without the section that the profiles refer to. */
+function compile(sections: Fields, authorities: ReadAuthorities): Scheduling | undefined {
   sections.require("apiVersion", oneOf(API_VERSIONS))?.choice(API_VERSIONS);
   sections.require("kind", "EndpointPickerConfig")?.choice(["EndpointPickerConfig"]);
-  const section = sections.require("plugins", "a list of plugins");
-  if (section === undefined) return undefined;
-  const plugins = listPlugins(section);
+  const section = sections.get("plugins");
+  if (section === undefined && sections.get("schedulingProfiles") !== undefined) {
+    sections.require("plugins", "a list of plugins");
+    return undefined;
+  }
+  if (section === undefined) sections.at.warn("no plugins are listed: endpoints are picked at random");
+  const plugins = section === undefined ? new Map<string, Listed>() : listPlugins(section, authorities);
   const shared = new SharedSettings();
   const profiles = readProfiles(sections.get("schedulingProfiles"), plugins, shared);
   const handler = handlerOf(sections, plugins, profiles);
@@ -75,19 +85,22 @@ function compile(sections: Fields): Scheduling | undefined {
   checkFeatureGates(sections.get("featureGates"));
   checkFlowControl(sections.get("flowControl"), plugins);
   const detector = sections.get("saturationDetector");
-  detector?.warn("is deprecated, use flowControl.saturationDetector instead");
+  detector?.warn("is deprecated, use flowControl.saturationDetector instead; no request is shed for saturation yet");
   checkDetector(detector, plugins);
   const program = programOf({ profiles, ...handler, parsers }, settings, shared);
   if (headerCountOf(program) > HEADER_NAMES_MAX)
     sections.at.error(
       `expected at most ${HEADER_NAMES_MAX} names of headers in all plugins, found ${headerCountOf(program)}`,
     );
+  const engines = settings.engines ?? ENGINES_DEFAULT;
+  expectMetrics(shared.attributeUses, engines);
+  tellUnused(plugins);
   return {
     program,
     labelFilters: shared.labelFilters,
     columns: shared.columns,
     attributes: shared.attributes,
-    engines: settings.engines ?? ENGINES_DEFAULT,
+    engines,
     access: settings.access ?? {},
   };
 }
@@ -112,7 +125,7 @@ function handlerOf(sections: Fields, plugins: Plugins, profiles: readonly Profil
   const plugin = handlers[0]?.plugin;
   if (plugin?.role === "profile handler") return plugin.make(names);
   // What is wrong with a handler that cannot be used has been said.
-  const isBroken = [...plugins.values()].some(({ type }) => type.endsWith("-profile-handler"));
+  const isBroken = [...plugins.values()].some(({ like }) => like.endsWith("-profile-handler"));
   return singleHandler(sections.get("schedulingProfiles") ?? sections.at)(isBroken ? [] : names);
 }
 
@@ -123,29 +136,58 @@ function parsersOf(sections: Fields, plugins: Plugins): number {
   legacy?.warn("is deprecated, use requestHandler.parsers instead");
   const references = named.length > 0 ? named : legacy === undefined ? [] : [legacy];
   if (references.length === 0) return PARSERS_DEFAULT;
-  return references.reduce((mask, reference) => mask | apisOf(reference, plugins), 0);
+  let mask = 0;
+  let passes = false;
+  for (const reference of references) {
+    const apis = apisOf(reference, plugins);
+    if (passes) reference.warn("has no effect after a parser that takes everything");
+    else mask |= apis ?? 0;
+    passes ||= apis === 0;
+  }
+  return mask;
 }
 
-/** Parsers need not be listed. */
-function apisOf(item: Value, plugins: Plugins): number {
+/** Parsers need not be listed. 0: everything passes. Undefined after complaints. */
+function apisOf(item: Value, plugins: Plugins): number | undefined {
   const reference = item.fields(["pluginRef"])?.require("pluginRef", "the name of a parser");
   const name = reference?.text();
-  if (reference === undefined || name === undefined) return 0;
+  if (reference === undefined || name === undefined) return undefined;
   const listed = plugins.get(name);
   if (listed === undefined) return builtInApis(reference, name, plugins);
   const { type, plugin } = listed;
   if (plugin?.role === "parser") return plugin.apis;
   if (plugin?.role === "missing") reference.error(`${type}: ${plugin.why}`);
   else if (plugin !== undefined) reference.error(`${name} is a ${type}, expected a parser`);
-  return 0;
+  return undefined;
 }
 
-function builtInApis(reference: Value, name: string, plugins: Plugins): number {
+function builtInApis(reference: Value, name: string, plugins: Plugins): number | undefined {
   if (Object.hasOwn(PARSERS, name)) return PARSERS[name]!.apis;
   const missing = Object.hasOwn(MISSING, name) ? MISSING[name] : undefined;
   if (missing) reference.error(`${name}: ${missing.why}`);
   else unlisted(reference, name, [...plugins.keys(), ...Object.keys(PARSERS)]);
-  return 0;
+  return undefined;
+}
+
+/** An attribute that no engine gives is one that no endpoint has. */
+function expectMetrics(attributes: readonly Attribute[], { families }: Engines): void {
+  const all = Object.values(families).flat();
+  const keys = all.flatMap((family) => (family.role === "attribute" ? [family.key] : []));
+  for (const { name, at } of new Set(attributes)) {
+    if (keys.includes(name)) continue;
+    const near = suggest(name, keys);
+    const hint = near === undefined ? "no endpoint will have a value" : `did you mean ${near}?`;
+    at.warn(`${name} is no attributeKey of an engine's customMetrics, ${hint}`);
+  }
+}
+
+/** Plugins of these roles count under the name of their type, and for those who refer to them. */
+function tellUnused(plugins: Plugins): void {
+  for (const { name, type, at, plugin, use } of plugins.values()) {
+    const counts = plugin === undefined || name === type || use.isReferred;
+    if (!counts && ["data", "place labels", "session id"].includes(plugin.role))
+      at.warn(`nothing refers to ${name}, it has no effect`);
+  }
 }
 
 /** Settings of which there is one; a second that says something else is an error. */
@@ -154,7 +196,7 @@ function settingsOf(sections: Fields, plugins: Plugins): DataSettings {
   const data = (listed: Listed | undefined): DataSettings => (listed?.plugin?.role === "data" ? listed.plugin : {});
   const all = [...plugins.values()];
   const one = (type: string): DataSettings => {
-    const found = all.filter((listed) => listed.type === type);
+    const found = all.filter(({ name, type: other, use }) => other === type && (name === type || use.isReferred));
     for (const { at } of found.slice(1)) at.error(`a second ${type} is not there yet, expected one`);
     return data(found[0]);
   };

@@ -1,10 +1,11 @@
-// The file with the EndpointPickerConfig, watched. A changed document takes force when it has no error; one with errors
-// leaves the last one in force. As with folders of objects, the system's notice makes things fast and a poll makes them
-// sure: a ConfigMap's files are links whose target changes, and editors rename.
+// The file with the EndpointPickerConfig, watched with the files that it names. A changed document takes force when it
+// has no error; one with errors leaves the last one in force. As with folders of objects, the system's notice makes
+// things fast and a poll makes them sure: a ConfigMap's files are links whose target changes, and editors rename.
 
 import { type FSWatcher, readFileSync, statSync, watch } from "node:fs";
 import { dirname } from "node:path";
 import type { Log } from "../log.ts";
+import { readAuthorities } from "../scrape/credentials.ts";
 import { type Compiled, compileConfig } from "./compile.ts";
 import type { Complaint } from "./document.ts";
 import type { Scheduling } from "./scheduling.ts";
@@ -27,10 +28,15 @@ export type ConfigFileOptions = {
 
 type Text = { readonly text: string } | { readonly unread: string };
 
-/** The document of a file as it is now. */
-export function readConfig(path: string): Compiled {
+/** The document of a file as it is now. `stamps` gets those of all files that are read, by path. */
+export function readConfig(path: string, stamps: Map<string, string> = new Map()): Compiled {
+  stamps.set(path, stampOf(path));
   const read = readText(path);
-  if ("text" in read) return compileConfig(read.text);
+  const authorities = (file: string): readonly string[] | undefined => {
+    stamps.set(file, stampOf(file));
+    return readAuthorities(file);
+  };
+  if ("text" in read) return compileConfig(read.text, authorities);
   return { ok: false, errors: [{ line: 1, column: 1, message: read.unread }], warnings: [] };
 }
 
@@ -55,7 +61,8 @@ export class ConfigFile {
   readonly #poll: NodeJS.Timeout;
   #watcher: FSWatcher | undefined;
   #soon: NodeJS.Timeout | undefined;
-  #stamp: string;
+  /** Of the file and of those that the document names, as they were last read. */
+  #stamps: ReadonlyMap<string, string> = new Map();
   /** A newer state that has to settle first, since when it is seen, and since when the file is changing at all. */
   #pending: { readonly stamp: string; readonly sinceMs: number; readonly changingSinceMs: number } | undefined;
   #warned = new Set<string>();
@@ -67,7 +74,6 @@ export class ConfigFile {
   /** Reads the file once and goes on watching it. */
   constructor(options: ConfigFileOptions) {
     this.#options = options;
-    this.#stamp = stampOf(options.path);
     this.#read(true);
     this.#watch();
     this.#poll = setInterval(() => {
@@ -114,28 +120,30 @@ export class ConfigFile {
   }
 
   #look(): void {
-    const stamp = stampOf(this.#options.path);
-    if (stamp === this.#stamp) {
+    const now = [...this.#stamps.keys()].map(stampOf);
+    const stamp = now.join("\n");
+    if (stamp === [...this.#stamps.values()].join("\n")) {
       this.#pending = undefined;
       return;
     }
     const nowMs = performance.now();
     if (this.#pending?.stamp !== stamp)
       this.#pending = { stamp, sinceMs: nowMs, changingSinceMs: this.#pending?.changingSinceMs ?? nowMs };
-    const settleMs = stamp === "" || stamp.startsWith("0 ") ? GONE_MS : SETTLE_MS;
+    const settleMs = now.some((each) => each === "" || each.startsWith("0 ")) ? GONE_MS : SETTLE_MS;
     const { sinceMs, changingSinceMs } = this.#pending;
     if (nowMs - sinceMs < settleMs && nowMs - changingSinceMs < UNSETTLED_MS) {
       this.#lookSoon(SETTLE_MS + 5);
       return;
     }
-    this.#stamp = stamp;
     this.#pending = undefined;
     this.#read(false);
   }
 
   #read(first: boolean): void {
     const { path, log, onChange } = this.#options;
-    const reading = readConfig(path);
+    const stamps = new Map<string, string>();
+    const reading = readConfig(path, stamps);
+    this.#stamps = stamps;
     const warnings = reading.warnings.map((warning) => told(path, warning));
     for (const warning of warnings) if (!this.#warned.has(warning)) log("warn", warning);
     this.#warned = new Set(warnings);

@@ -45,11 +45,17 @@ const session = ({ flags, headers }: Step): Parameters =>
     ? { strategy: "session_id", sources: headers }
     : { strategy: "encoded_endpoint_header", header: headers[0] ?? "" };
 
+/** A number in single precision as it was written: 0.8, not 0.800000012. */
+function shortest(value: number): number {
+  const short = Number(value.toPrecision(7));
+  return Math.fround(short) === value ? short : value;
+}
+
 /** The numbers p0, p1, … under these names. Infinity is no limit, and not said. */
 function numbered(...names: readonly string[]): (step: Step) => Parameters {
   return ({ numbers }) =>
     Object.fromEntries(
-      names.map((name, i) => [name, numbers[i] ?? 0] as const).filter(([, value]) => value < Infinity),
+      names.map((name, i) => [name, shortest(numbers[i] ?? 0)] as const).filter(([, value]) => value < Infinity),
     );
 }
 
@@ -72,7 +78,7 @@ const WORDS: ReadonlyMap<number, Words> = new Map([
       say: (step, attribute) => ({
         attribute,
         operator: OPERATOR_NAMES[step.numbers[1]] ?? step.numbers[1],
-        value: step.numbers[0],
+        value: shortest(step.numbers[0]),
         onMissing: step.flags & p.PASS_MISSING ? "Pass" : "Fail",
         ...fallback(step),
       }),
@@ -114,7 +120,7 @@ const WORDS: ReadonlyMap<number, Words> = new Map([
       say: (step, attribute) => ({
         attribute,
         algorithm: step.flags & p.LOWER_IS_BETTER ? "linear_lower_is_better" : "linear_higher_is_better",
-        ...(step.flags & p.FIXED_RANGE ? { min: step.numbers[0], max: step.numbers[1] } : {}),
+        ...(step.flags & p.FIXED_RANGE ? { min: shortest(step.numbers[0]), max: shortest(step.numbers[1]) } : {}),
       }),
     },
   ],

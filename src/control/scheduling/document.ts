@@ -1,7 +1,20 @@
 // One YAML document, read field by field with the place of each. Nothing is thrown: what is wrong becomes a complaint,
 // and reading goes on, so that all errors of a document are known at once.
 
-import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument, type Document as Yaml } from "yaml";
+import {
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  LineCounter,
+  type Node,
+  type Pair,
+  parseDocument,
+  visit,
+  type YAMLMap,
+  type Document as Yaml,
+} from "yaml";
+import { mergedPairs } from "./merge-keys.ts";
 import { suggest } from "./suggest.ts";
 
 export type Complaint = { readonly line: number; readonly column: number; readonly message: string };
@@ -14,8 +27,7 @@ export type NumberRange = {
   readonly above?: number;
 };
 
-/** Nesting of aliases that is followed. */
-const ALIASES_MAX = 8;
+const SECOND_DOCUMENT = "expected one document in a file, found another one here";
 
 export class Document {
   readonly #lines = new LineCounter();
@@ -25,7 +37,10 @@ export class Document {
 
   constructor(text: string) {
     this.#yaml = parseDocument(text, { lineCounter: this.#lines, prettyErrors: false });
-    for (const { pos, message } of this.#yaml.errors) this.error(pos[0], `not YAML: ${message.split("\n", 1)[0]}`);
+    for (const { code, pos, message } of this.#yaml.errors)
+      this.error(pos[0], code === "MULTIPLE_DOCS" ? SECOND_DOCUMENT : `not YAML: ${message.split("\n", 1)[0]}`);
+    for (const { pos, message } of this.#yaml.warnings) this.warn(pos[0], `YAML: ${message.split("\n", 1)[0]}`);
+    this.#expectAnchors();
   }
 
   root(): Value {
@@ -40,11 +55,22 @@ export class Document {
     this.warnings.push({ ...this.#at(offset), message });
   }
 
-  /** The node itself, or what its alias stands for. */
+  /** The node itself, or what its alias stands for; aliases of aliases are no YAML. */
   resolve(node: Node | null): Node | null {
-    let found: Node | null | undefined = node;
-    for (let i = 0; i < ALIASES_MAX && isAlias(found); ++i) found = found.resolve(this.#yaml);
-    return found ?? null;
+    return (isAlias(node) ? node.resolve(this.#yaml) : node) ?? null;
+  }
+
+  /** An anchor stands before its aliases. */
+  #expectAnchors(): void {
+    const anchors = new Set<string>();
+    visit(this.#yaml, {
+      Node: (_, node) => {
+        if (!isAlias(node) && node.anchor !== undefined) anchors.add(node.anchor);
+      },
+      Alias: (_, { source, range }) => {
+        if (!anchors.has(source)) this.error(range?.[0] ?? 0, `no anchor named ${source}`);
+      },
+    });
   }
 
   #at(offset: number): { readonly line: number; readonly column: number } {
@@ -100,7 +126,7 @@ export class Value {
     const node = this.#node;
     if (!isMap(node)) return this.expected("a mapping");
     const values = new Map<string, Value>();
-    for (const { key, value } of node.items) {
+    for (const { key, value } of this.#pairs(node)) {
       const name = isScalar(key) ? String(key.value) : "";
       const keyOffset = (key as Node).range?.[0] ?? this.#offset;
       const path = this.path === "" ? name : `${this.path}.${name}`;
@@ -116,13 +142,24 @@ export class Value {
     const node = this.#node;
     if (!isMap(node)) return this.expected("a mapping of texts");
     const found = new Map<string, string>();
-    for (const { key, value } of node.items) {
+    for (const { key, value } of this.#pairs(node)) {
       const name = isScalar(key) ? String(key.value) : "";
       const offset = offsetOf(value, (key as Node).range?.[0] ?? this.#offset);
       const text = new Value(this.#document, (value as Node | null) ?? null, `${this.path}.${name}`, offset).text();
       if (text !== undefined) found.set(name, text);
     }
     return found;
+  }
+
+  /** The members of a mapping, those of merge keys among them. */
+  #pairs(node: YAMLMap): readonly Pair[] {
+    return mergedPairs(node, {
+      resolve: (alias) => this.#document.resolve(alias),
+      complain: (at) => {
+        const message = this.#sentence("expected a mapping to merge, or a list of them");
+        this.#document.error(offsetOf(at, this.#offset), message);
+      },
+    });
   }
 
   list(): readonly Value[] | undefined {
@@ -140,16 +177,17 @@ export class Value {
   }
 
   number(range: NumberRange = {}): number | undefined {
-    const { whole = false, min = Number.NEGATIVE_INFINITY, max = Number.POSITIVE_INFINITY, above } = range;
     const value = this.#scalar();
-    const isFit =
-      typeof value === "number" &&
-      Number.isFinite(value) &&
-      (!whole || Number.isInteger(value)) &&
-      value >= min &&
-      value <= max &&
-      (above === undefined || value > above);
-    return isFit ? value : this.expected(phrase(range));
+    return isFit(value, range) ? value : this.expected(phrase(range));
+  }
+
+  /** As the reference has it, a number out of range stands for another. */
+  numberOr(range: NumberRange, otherwise: number): number {
+    const { whole = false } = range;
+    const value = this.#scalar();
+    if (isFit(value, range) || !isFit(value, { whole })) return this.number(range) ?? otherwise;
+    this.warn(`expected ${phrase(range)}, found ${this.#shown()}: ${otherwise} counts, as in the reference`);
+    return otherwise;
   }
 
   boolean(): boolean | undefined {
@@ -189,6 +227,11 @@ export class Value {
   /** A member that is not there, to complain about in the place of its mapping. */
   missing(name: string): Value {
     return new Value(this.#document, null, `${this.path}.${name}`, this.#offset);
+  }
+
+  /** Whether a mapping has no members. Undefined, after a complaint, for a value of another kind. */
+  isEmpty(): boolean | undefined {
+    return isMap(this.#node) ? this.#node.items.length === 0 : this.expected("a mapping");
   }
 
   /** Null, or nothing at all: the same as a member that is not there. */
@@ -237,6 +280,12 @@ function unknownField(name: string, known: readonly string[]): string {
 
 export function oneOf(words: readonly string[]): string {
   return words.length === 1 ? words[0]! : `one of ${words.join(", ")}`;
+}
+
+function isFit(value: unknown, range: NumberRange): value is number {
+  const { whole = false, min = Number.NEGATIVE_INFINITY, max = Number.POSITIVE_INFINITY, above } = range;
+  if (typeof value !== "number" || !Number.isFinite(value) || (whole && !Number.isInteger(value))) return false;
+  return value >= min && value <= max && (above === undefined || value > above);
 }
 
 function phrase({ whole = false, min, max, above }: NumberRange): string {

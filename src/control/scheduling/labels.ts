@@ -34,17 +34,18 @@ const LEVELS = [
 const RANGE = /^\s*(\d+)\s*-\s*(\d+)\s*$/;
 const U32_MAX = 0xffff_ffff;
 
-/** `place` is the gateway's. */
+/** `place` is the gateway's; `hostname`, of the pod's spec, stands in for a label of the host. */
 export function labelsToWire(
   labels: Labels,
   { labelFilters, columns }: Pick<Scheduling, "labelFilters" | "columns">,
   place: Place,
+  hostname?: string,
 ): { readonly passes: bigint; readonly columns: readonly bigint[] } {
   let passes = 0n;
   labelFilters.forEach((filter, bit) => {
     if (lets(filter, labels)) passes |= 1n << BigInt(bit);
   });
-  return { passes, columns: columns.map((column) => columnOf(column, labels, place)) };
+  return { passes, columns: columns.map((column) => columnOf(column, labels, place, hostname)) };
 }
 
 function lets({ alternatives }: LabelFilter, labels: Labels): boolean {
@@ -69,8 +70,8 @@ function labelValue(labels: Labels, label: string): string | undefined {
   return Object.hasOwn(labels, label) ? labels[label] : undefined;
 }
 
-function columnOf(column: Column, labels: Labels, place: Place): bigint {
-  if (column.kind === "topology level") return BigInt(levelOf(column.labels, labels, place));
+function columnOf(column: Column, labels: Labels, place: Place, hostname: string | undefined): bigint {
+  if (column.kind === "topology level") return BigInt(levelOf(placeOf(column.labels, labels, hostname), place));
   const value = labelValue(labels, column.label);
   if (column.kind === "label value") return value === undefined ? 0n : fnv1a(value);
   return value === undefined ? BigInt(RANGE_NONE) : rangeOf(value);
@@ -83,8 +84,15 @@ function rangeOf(text: string): bigint {
   return BigInt(Math.min(Number(least), RANGE_BROKEN - 1)) | (BigInt(Math.min(Number(most), U32_MAX)) << 32n);
 }
 
-function levelOf(names: PlaceLabels, labels: Labels, place: Place): number {
-  if (LEVELS.every(([name]) => !place[name])) return LEVEL_UNKNOWN;
-  const shared = LEVELS.find(([name]) => place[name] && place[name] === labelValue(labels, names[name]));
+/** Where a pod is: what its labels do not say is absent. */
+export function placeOf(names: PlaceLabels, labels: Labels, hostname: string | undefined): Place {
+  const host = labelValue(labels, names.host) || hostname;
+  const [rack, zone, region] = [names.rack, names.zone, names.region].map((label) => labelValue(labels, label));
+  return { ...(host && { host }), ...(rack && { rack }), ...(zone && { zone }), ...(region && { region }) };
+}
+
+function levelOf(pod: Place, gateway: Place): number {
+  if (LEVELS.every(([name]) => !gateway[name])) return LEVEL_UNKNOWN;
+  const shared = LEVELS.find(([name]) => gateway[name] && gateway[name] === pod[name]);
   return shared === undefined ? LEVEL_NONE : shared[1];
 }

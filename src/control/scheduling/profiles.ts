@@ -5,6 +5,7 @@ import { ATTRIBUTES_MAX, COLUMNS_MAX, LABEL_FILTERS_MAX, PROFILES_MAX, STEPS_MAX
 import { PICKER_MAX_SCORE } from "../../wire/program.ts";
 import type { Value } from "./document.ts";
 import type { Listed } from "./listed-plugins.ts";
+import type { Attribute } from "./plugins/attributes.ts";
 import { ENDPOINTS_DEFAULT } from "./plugins/pickers.ts";
 import type { MakeStep, Plugin, Shared } from "./plugins/plugin.ts";
 import { COLD_SIZE, type Profile, SESSION_TTL_MS, type Step } from "./program.ts";
@@ -19,6 +20,8 @@ export class SharedSettings {
   readonly labelFilters: LabelFilter[] = [];
   readonly columns: Column[] = [];
   readonly attributes: string[] = [];
+  /** Where steps that are in force say them. */
+  readonly attributeUses: Attribute[] = [];
   #sessionHeader: string | undefined;
   #sessionTtlMs: number | undefined;
   #coldSize: number | undefined;
@@ -45,7 +48,10 @@ export class SharedSettings {
     return {
       labelFilter: (filter) => numberOf(this.labelFilters, filter, LABEL_FILTERS_MAX, "label filters", at),
       column: (column) => numberOf(this.columns, column, COLUMNS_MAX, "labels that steps go by", at),
-      attribute: (name) => numberOf(this.attributes, name, ATTRIBUTES_MAX, "custom metrics", at),
+      attribute: (attribute) => {
+        this.attributeUses.push(attribute);
+        return numberOf(this.attributes, attribute.name, ATTRIBUTES_MAX, "custom metrics", at);
+      },
       sessionHeader: (name) => {
         this.#sessionHeader = only(this.#sessionHeader, name, "the session header");
       },
@@ -70,8 +76,9 @@ function numberOf<T>(items: T[], item: T, most: number, what: string, at: Value)
 
 export function readProfiles(section: Value | undefined, plugins: Plugins, shared: SharedSettings): readonly Profile[] {
   const list = section?.list() ?? [];
-  const picker = [...plugins.values()].find(({ plugin }) => plugin?.role === "picker");
-  if (list.length === 0) return [allOf(plugins, picker, shared)];
+  const pickers = [...plugins.values()].filter(({ plugin }) => plugin?.role === "picker");
+  const [picker] = pickers;
+  if (list.length === 0) return [allOf(plugins, pickers, shared)];
   if (list.length > PROFILES_MAX) section?.error(`expected at most ${PROFILES_MAX} profiles, found ${list.length}`);
   const names = new Set<string>();
   const profiles = list.flatMap((item) => readProfile(item, names, plugins, picker, shared) ?? []);
@@ -82,10 +89,14 @@ export function readProfiles(section: Value | undefined, plugins: Plugins, share
 }
 
 /** Without profiles there is one of everything that is listed. */
-function allOf(plugins: Plugins, picker: Listed | undefined, shared: SharedSettings): Profile {
+function allOf(plugins: Plugins, [picker, ...more]: readonly Listed[], shared: SharedSettings): Profile {
   const steps = new Steps(shared);
-  for (const listed of plugins.values())
-    if (listed.plugin?.role === "step") steps.add(listed, listed.plugin, WEIGHT_DEFAULT, listed.at);
+  for (const { at } of more) secondPicker(at, picker!);
+  for (const listed of plugins.values()) {
+    const { plugin, type, at } = listed;
+    if (plugin?.role === "step") steps.add(listed, plugin, WEIGHT_DEFAULT, at);
+    else if (plugin?.role === "missing" && plugin.isStep) at.error(`${type}: ${plugin.why}`);
+  }
   return { name: "default", steps: steps.inOrder(), ...pickerOf(picker) };
 }
 
@@ -135,10 +146,14 @@ function readProfile(
   for (const entry of fields.get("plugins")?.list() ?? []) {
     const found = readEntry(entry, steps, plugins);
     if (found === undefined) continue;
-    if (picker !== undefined) entry.error(`a second picker beside ${picker.name}, expected one in a profile`);
+    if (picker !== undefined) secondPicker(entry, picker);
     picker ??= found;
   }
   return { name: name ?? "", steps: steps.inOrder(), ...pickerOf(picker ?? otherwise) };
+}
+
+function secondPicker(at: Value, { name }: Listed): void {
+  at.error(`a second picker beside ${name}, expected one in a profile`);
 }
 
 /** Adds what is referred to. Answers it when it is a picker. */

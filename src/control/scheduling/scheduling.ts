@@ -33,6 +33,8 @@ export type DocumentAccess = {
   readonly path?: string;
   readonly insecureSkipVerify?: boolean;
   readonly caFile?: string;
+  /** What the file has in it, so that a changed file is a changed setting. */
+  readonly authorities?: readonly string[];
 };
 
 export type Scheduling = {

@@ -42,6 +42,7 @@ export function referredBy(reference: Value, plugins: Plugins, builtIn: readonly
   if (name === undefined) return undefined;
   const found = plugins.get(name);
   if (found === undefined && !builtIn.includes(name)) unlisted(reference, name, [...plugins.keys(), ...builtIn]);
+  if (found !== undefined) found.use.isReferred = true;
   return found;
 }
 
@@ -131,8 +132,7 @@ function checkReplicas(fields: Fields, plugins: Plugins): void {
   const discovery = fields.get("discovery");
   const discoverer = referredIn(discovery, plugins);
   if (discoverer?.plugin?.role === "missing") discovery?.error(`${discoverer.type}: ${discoverer.plugin.why}`);
-  else if (discoverer !== undefined)
-    discovery?.error(`${discoverer.name} is a ${discoverer.type}, expected a discovery`);
+  else if (discoverer?.isKnown) discovery?.error(`${discoverer.name} is a ${discoverer.type}, expected a discovery`);
   const peers = fields.get("peerDiscovery");
   const syncer = fields.get("crossReplicaSyncerPluginRef");
   referredIn(peers, plugins);

@@ -11,6 +11,8 @@ export type AccessOptions = {
   readonly path: string;
   /** PEM file of who may have signed the servers' certificates; undefined for the authorities that Node knows. */
   readonly caFile?: string | undefined;
+  /** The certificates in that file, where they have been read already. */
+  readonly authorities?: readonly string[] | undefined;
   /** Any certificate will do. */
   readonly insecureSkipVerify?: boolean | undefined;
   /** Holds the bearer token to show. Looked at again while the agent runs. */
@@ -23,8 +25,10 @@ export const ACCESS_DEFAULT: AccessOptions = { scheme: "http", path: "/metrics" 
 export function accessOf(flags: Partial<AccessOptions>, document: Partial<AccessOptions>): AccessOptions {
   const given = Object.fromEntries(Object.entries(flags).filter(([, value]) => value !== undefined));
   const isDecided = flags.scheme === "http" || flags.caFile !== undefined || flags.insecureSkipVerify === true;
-  const { caFile: _caFile, insecureSkipVerify: _insecure, ...withoutTrust } = document;
-  return { ...ACCESS_DEFAULT, ...(isDecided ? withoutTrust : document), ...given };
+  const { caFile: _caFile, authorities: _authorities, insecureSkipVerify: _insecure, ...withoutTrust } = document;
+  // Flags about certificates mean https, also where a document says otherwise or cannot be read.
+  const implied = flags.caFile !== undefined || flags.insecureSkipVerify === true ? { scheme: "https" as const } : {};
+  return { ...ACCESS_DEFAULT, ...(isDecided ? withoutTrust : document), ...implied, ...given };
 }
 
 /** Why these settings contradict each other; undefined when they do not. */
@@ -82,8 +86,8 @@ export class Access {
 function connectionOf(options: AccessOptions): Client.Options {
   const plain = { headersTimeout: 0, bodyTimeout: 0, pipelining: 1, allowH2: false };
   if (options.scheme === "http") return plain;
-  const { caFile, insecureSkipVerify = false } = options;
-  const ca = caFile === undefined ? undefined : readAuthorities(caFile);
+  const { caFile, authorities, insecureSkipVerify = false } = options;
+  const ca = authorities ?? (caFile === undefined ? undefined : readAuthorities(caFile));
   if (caFile !== undefined && ca === undefined) throw new Error(`${caFile}: expected ${AUTHORITIES_EXPECTED}`);
   // Made once: a context per connection would read the certificates each time.
   const secureContext = createSecureContext(ca === undefined ? {} : { ca: [...ca] });

@@ -35,14 +35,20 @@ export class Fleet {
     this.#means = { access: options.access, readers: new PageReaders(options.engines) };
   }
 
-  /** Asks and reads in this way from now on. When it is another, all loops start again. */
-  setMeans(access: Access, engines: Engines): void {
-    if (access === this.#means.access && isDeepStrictEqual(engines, this.#engines)) return;
+  /**
+   * Asks and reads in this way from now on. When it is another, all loops start again. Answers the engines whose pages
+   * are read otherwise than before.
+   */
+  setMeans(access: Access, engines: Engines): ReadonlySet<string> {
+    if (access === this.#means.access && isDeepStrictEqual(engines, this.#engines)) return new Set();
+    const before = this.#engines.families;
+    const changed = Object.keys(before).filter((name) => !isDeepStrictEqual(before[name], engines.families[name]));
     this.#engines = engines;
     this.#means = { access, readers: new PageReaders(engines) };
     const targets = [...this.#members.values()].map(({ target }) => target);
     void this.stop();
     this.setTargets(targets.filter(({ engine }) => Object.hasOwn(engines.families, engine)));
+    return new Set(changed);
   }
 
   /** Scrapes these and no others from now on. Each address is there once. */

@@ -26,6 +26,7 @@ export type Problem = {
   readonly status: "broken" | "second";
   readonly file: string;
   readonly line: number;
+  readonly column?: number;
   readonly reason: string;
   /** The object that the document means, where it says so: `kind/namespace/name`. */
   readonly key: string | undefined;

@@ -42,7 +42,7 @@ describe("what is no such document at all", () => {
   });
 
   test("two documents", () => {
-    expect(errorsOf(`${GOOD}---\n${GOOD}`)[0]).toMatch(/^\d+:1: not YAML: Source contains multiple documents/);
+    expect(errorsOf(`${GOOD}---\n${GOOD}`)[0]).toMatch(/^\d+:1: expected one document in a file, found another/);
   });
 
   test("one that nests too deeply", () => {

@@ -1,7 +1,9 @@
 // EndpointPickerConfig documents that load: what becomes of them.
 
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { compileConfig } from "../../../src/control/scheduling/compile.ts";
+import { describeProgram } from "../../../src/control/scheduling/describe.ts";
 import { PROGRAM_DEFAULT } from "../../../src/control/scheduling/program.ts";
 import { SCHEDULING_DEFAULT, type Scheduling } from "../../../src/control/scheduling/scheduling.ts";
 import { ENGINES } from "../../../src/control/scrape/engines.ts";
@@ -53,7 +55,7 @@ test("the default profile as a document is the default program", () => {
       "pluginRef: prefix-cache-scorer, weight: 3",
       "pluginRef: queue-scorer, weight: 2",
       "pluginRef: kv-cache-utilization-scorer, weight: 2",
-      "pluginRef: in-flight-scorer, weight: 2",
+      "pluginRef: in-flight-scorer, weight: 3",
       "pluginRef: max-score-picker",
     ],
   );
@@ -125,6 +127,12 @@ describe("profiles", () => {
     expect(scheduling(text).program).toMatchObject({ handler: p.HANDLER_HEADER, defaultProfile: undefined });
   });
 
+  test("by header without a default: requests have to name one", () => {
+    const text = loading("profiles-by-header").replace("name: decode", "name: other");
+    expect(scheduling(text).program).toMatchObject({ handler: p.HANDLER_HEADER, defaultProfile: undefined });
+    expect(warningsOf(text).join()).toMatch(/no defaultProfile is given, and decode is no scheduling profile/);
+  });
+
   test("data-parallel", () => {
     const { program } = scheduling(loading("data-parallel-ranks-behind-one-port"));
     expect(program).toMatchObject({ handler: p.HANDLER_DATA_PARALLEL, primaryPort: 8200 });
@@ -164,7 +172,7 @@ describe("steps", () => {
       { id: p.SCORER_HEADER_LABEL, headers: ["x-team"] },
     ],
     ["topology-affinity-scorer", undefined, { id: p.SCORER_TOPOLOGY, number: 0 }],
-    ["in-flight-scorer", undefined, { id: p.SCORER_IN_FLIGHT, numbers: [8, 0, 0, 0] }],
+    ["in-flight-scorer", undefined, { id: p.SCORER_IN_FLIGHT, numbers: [4, 0, 0, 0] }],
     ["in-flight-scorer", "{floor: 20}", { numbers: [20, 0, 0, 0] }],
     [
       "endpoint-attribute-scorer",
@@ -211,7 +219,27 @@ describe("steps", () => {
     ],
     ["topology-affinity-filter", undefined, { id: p.FILTER_TOPOLOGY, numbers: [p.LEVEL_HOST, 0, 0, 0] }],
     ["topology-affinity-filter", "{minAffinity: region}", { numbers: [p.LEVEL_REGION, 0, 0, 0] }],
-    ["utilization-detector", undefined, { id: p.FILTER_UTILIZATION_DETECTOR, numbers: [5, 0.8, 0, 0] }],
+    ["utilization-detector", undefined, { id: p.FILTER_UTILIZATION_DETECTOR, numbers: [5, Math.fround(0.8), 0, 0] }],
+    [
+      "utilization-detector",
+      "{kvCacheUtilThreshold: 0.7, headroom: 0.1}",
+      { numbers: [5.5, Math.fround(0.7 * 1.1), 0, 0] },
+    ],
+    [
+      "utilization-filter",
+      "{conditions: [{metric: kv-cache-utilization, maxValue: 0.8}, {metric: waiting-queue, maxValue: 0.8}]}",
+      { numbers: [infinity, infinity, 0.8, Math.fround(0.8)] },
+    ],
+    [
+      "endpoint-attribute-filter",
+      "{attribute: a, producer: '', algorithm: {type: threshold, threshold: {operator: Equal, value: 0.1}}}",
+      { numbers: [Math.fround(0.1), p.OPERATOR_EQUAL, 0, 0] },
+    ],
+    [
+      "endpoint-attribute-scorer",
+      "{attributeKey: a, algorithm: {type: linear_lower_is_better, normalization: {fixedRange: {min: 0.1, max: 0.3}}}}",
+      { numbers: [Math.fround(0.1), Math.fround(0.3), 0, 0] },
+    ],
     [
       "utilization-detector",
       "{queueDepthThreshold: 4, kvCacheUtilThreshold: 0.5, headroom: 0.5}",
@@ -300,6 +328,13 @@ describe("settings", () => {
     expect(scheduling(loading("limits")).program.parsers).toBe(p.PARSERS_DEFAULT);
     const none = configYaml([], [], "requestHandler: {parsers: [{pluginRef: passthrough-parser}]}");
     expect(scheduling(none).program.parsers).toBe(0);
+    const later =
+      "{parsers: [{pluginRef: openai-parser}, {pluginRef: passthrough-parser}, {pluginRef: vllmhttp-parser}]}";
+    const cut = configYaml([], [], `requestHandler: ${later}`);
+    expect(scheduling(cut).program.parsers).toBe((1 << 7) - 2);
+    expect(warningsOf(cut)).toEqual([
+      "7:89: requestHandler.parsers[2]: has no effect after a parser that takes everything",
+    ]);
     const legacy = configYaml([], [], "parser: {pluginRef: anthropic-parser}");
     expect(scheduling(legacy).program.parsers).toBe(1 << p.API_MESSAGES);
   });
@@ -316,11 +351,16 @@ describe("metrics", () => {
 
   test("how pages are asked for", () => {
     expect(source("{}")).toEqual({ scheme: "http", path: "/metrics" });
-    expect(source("{scheme: https, path: /m}")).toEqual({ scheme: "https", path: "/m", insecureSkipVerify: true });
+    expect(source("{scheme: https, path: /m}")).toEqual({ scheme: "https", path: "/m" });
     expect(source("{scheme: https, insecureSkipVerify: false}")).toMatchObject({ insecureSkipVerify: false });
-    expect(source("{scheme: https, caCertPath: /ca.pem}")).toMatchObject({
-      caFile: "/ca.pem",
-      insecureSkipVerify: false,
+    expect(source("{scheme: https, insecureSkipVerify: true}")).toMatchObject({ insecureSkipVerify: true });
+    expect(source("{caCertPath: /nowhere}")).toEqual({ scheme: "http", path: "/metrics" });
+    const caFile = join(import.meta.dirname, "../tls/both.pem");
+    expect(source(`{scheme: https, caCertPath: ${caFile}}`)).toEqual({
+      scheme: "https",
+      path: "/metrics",
+      caFile,
+      authorities: [expect.stringContaining("BEGIN CERTIFICATE"), expect.stringContaining("BEGIN CERTIFICATE")],
     });
   });
 
@@ -389,7 +429,7 @@ describe("warnings", () => {
       "the old name of the API",
       [],
       "saturationDetector: {pluginRef: utilization-detector}",
-      /^saturationDetector: is deprecated, use flowCo/,
+      /^saturationDetector: is deprecated, use flowControl.saturationDetector instead; no request is shed/,
     ],
     ["parser", [], "parser: {pluginRef: openai-parser}", /^parser: is deprecated, use requestHandler.parsers/],
     [
@@ -434,6 +474,41 @@ describe("warnings", () => {
       "",
       /--scrape-interval says how often/,
     ],
+    [
+      "https without a word on certificates",
+      ["{type: metrics-data-source, parameters: {scheme: https}}"],
+      "",
+      /scheme: certificates are verified, which the reference does not do/,
+    ],
+    ["parameters where there are none", ["{type: decode-filter, parameters: {a: 1}}"], "", /this type .* has no param/],
+    [
+      "a capacity of nothing",
+      ["{type: approx-prefix-cache-producer, parameters: {lruCapacityPerServer: 0}}"],
+      "",
+      /lruCapacityPerServer: expected .* found 0: 31250 counts, as in the reference/,
+    ],
+    [
+      "less than idle",
+      ["{type: active-request-scorer, parameters: {idleThreshold: -1}}"],
+      "",
+      /idleThreshold: expected a whole number of at least 0, found -1: 0 counts/,
+    ],
+    [
+      "more than busy",
+      ["{type: active-request-scorer, parameters: {maxBusyScore: 2}}"],
+      "",
+      /maxBusyScore: expected a number from 0 to 1, found 2: 1 counts/,
+    ],
+    [
+      "port 0",
+      ["{type: data-parallel-profile-handler, parameters: {primaryPort: 0}}"],
+      "",
+      /primaryPort: 0 is no port, 8000 counts/,
+    ],
+    ["a source of its own name", ["{type: metrics-data-source, name: m}"], "", /type: nothing refers to m, it has no/],
+    ["a prefix cache of its own name", ["{type: approx-prefix-cache-producer, name: m}"], "", /nothing refers to m/],
+    ["labels of its own name", ["{type: topology-extractor, name: m}"], "", /nothing refers to m/],
+    ["YAML that is strange", ["{type: !odd decode-filter}"], "", /^YAML: Unresolved tag: !odd/],
     ["no metrics", [], "dataLayer: {injectDefaults: false}", /has no effect: metrics are always read/],
   ])("%s", (_, plugins, more, expected) => {
     const text = configYaml(["{type: queue-scorer}", ...plugins], ["pluginRef: queue-scorer"], more);
@@ -449,6 +524,68 @@ describe("warnings", () => {
   ])("%s is known without being told", (plugin) => {
     expect(warningsOf(configYaml([`{type: ${plugin}}`], []))).toEqual([]);
   });
+});
+
+describe("attributes that nobody has", () => {
+  const algorithm = "algorithm: {type: linear_lower_is_better}";
+  const scorer = (key: string) => `{type: endpoint-attribute-scorer, parameters: {attributeKey: ${key}, ${algorithm}}}`;
+  const engine = (name: string) =>
+    `{type: core-metrics-extractor, name: ${name}, parameters: {engineConfigs: ` +
+    "[{name: e, customMetrics: [{attributeKey: load, metricSpec: m}]}]}}";
+  const used = ["pluginRef: endpoint-attribute-scorer", "pluginRef: endpoint-attribute-scorer"];
+
+  test("are told, with what may be meant", () => {
+    expect(warningsOf(configYaml([engine("core-metrics-extractor"), scorer("load")], used))).toEqual([]);
+    expect(warningsOf(configYaml([engine("core-metrics-extractor"), scorer("lod")], used))).toEqual([
+      "5:64: plugins[1].parameters.attributeKey: lod is no attributeKey of an engine's customMetrics, " +
+        "did you mean load?",
+    ]);
+    expect(warningsOf(configYaml([scorer("load")], used))).toEqual([
+      "4:64: plugins[0].parameters.attributeKey: load is no attributeKey of an engine's customMetrics, " +
+        "no endpoint will have a value",
+    ]);
+  });
+
+  test("an extractor to which a section refers counts under any name", () => {
+    const layer = "dataLayer: {sources: [{pluginRef: metrics-data-source, extractors: [{pluginRef: mine}]}]}";
+    expect(warningsOf(configYaml([engine("mine"), scorer("load")], used, layer))).toEqual([]);
+    expect(warningsOf(configYaml([engine("mine"), scorer("load")], used))).toHaveLength(2);
+  });
+});
+
+test("thresholds are shown as they were written", () => {
+  const conditions = "{conditions: [{metric: kv-cache-utilization, maxValue: 0.8}]}";
+  const { program } = stepsOf(["utilization-filter", conditions], ["token-load-scorer"]);
+  expect(describeProgram(program).profiles[0]?.steps.map(({ parameters }) => parameters)).toEqual([
+    { "kv-cache-utilization": 0.8 },
+    { queueThresholdTokens: 4_194_304 },
+  ]);
+});
+
+test("without plugins endpoints are picked at random, which is told", () => {
+  const text = "apiVersion: llm-d.ai/v1alpha1\nkind: EndpointPickerConfig\nfeatureGates: []\n";
+  expect(scheduling(text).program.profiles).toEqual([
+    { name: "default", steps: [], picker: p.PICKER_MAX_SCORE, pickerName: "max-score-picker", endpoints: 1 },
+  ]);
+  expect(warningsOf(text)).toEqual(["1:1: document: no plugins are listed: endpoints are picked at random"]);
+});
+
+test("merge keys: what the mapping has counts first, then the mappings in order", () => {
+  const text = configYaml(
+    [
+      "{type: load-aware-scorer, name: a, parameters: &nine {threshold: 9}}",
+      "&b {type: load-aware-scorer, name: b, parameters: {<<: *nine}}",
+      "{<<: *b, name: c, parameters: {<<: *nine, threshold: 8}}",
+      "{<<: [{name: d}, *b]}",
+    ],
+    ["pluginRef: a", "pluginRef: b", "pluginRef: c", "pluginRef: d"],
+  );
+  expect(scheduling(text).program.profiles[0]?.steps.map(({ name, numbers }) => [name, numbers[0]])).toEqual([
+    ["a", 9],
+    ["b", 9],
+    ["c", 8],
+    ["d", 9],
+  ]);
 });
 
 test("anchors, comments and JSON are as good", () => {

@@ -23,6 +23,24 @@ function wire(plugin: string, labels: Labels, place: Place = {}) {
   return labelsToWire(labels, compiled.scheduling, place);
 }
 
+/** Levels of a pod with these labels and this hostname, for a gateway on host h in zone z. */
+function levelOf(labels: Labels, hostname?: string): bigint | undefined {
+  const compiled = compileConfig(
+    configYaml(["{type: topology-affinity-scorer}"], ["pluginRef: topology-affinity-scorer"]),
+  );
+  if (!compiled.ok) throw new Error(compiled.errors[0]?.message);
+  return labelsToWire(labels, compiled.scheduling, { host: "h", zone: "z" }, hostname).columns[0];
+}
+
+test("the hostname of the spec counts where no label names the host", () => {
+  expect(levelOf({}, "h")).toBe(BigInt(LEVEL_HOST));
+  expect(levelOf({ "kubernetes.io/hostname": "" }, "h")).toBe(BigInt(LEVEL_HOST));
+  expect(levelOf({ "kubernetes.io/hostname": "other", "topology.kubernetes.io/zone": "z" }, "h")).toBe(
+    BigInt(LEVEL_ZONE),
+  );
+  expect(levelOf({}, "other")).toBe(BigInt(LEVEL_NONE));
+});
+
 const passes = (plugin: string, labels: Labels): boolean => wire(plugin, labels).passes === 1n;
 
 describe("label filters", () => {

@@ -2,7 +2,8 @@
 
 import * as p from "../../../wire/program.ts";
 import type { Value } from "../document.ts";
-import { attributeName } from "./attributes.ts";
+import { asScraped } from "./as-scraped.ts";
+import { attributeOf } from "./attributes.ts";
 import { contextLength } from "./context-length.ts";
 import type { MakeStep, Parameters, Plugin, PluginType } from "./plugin.ts";
 import { expectProducer } from "./references.ts";
@@ -41,11 +42,11 @@ const utilization: PluginType = {
 function readCondition(condition: Value, numbers: number[]): void {
   const fields = condition.fields(["metric", "maxValue"]);
   const metric = fields?.require("metric", `one of ${CONDITIONS.join(", ")}`)?.choice(CONDITIONS);
-  const range = metric === "kv-cache-utilization" ? { min: 0, max: 1 } : { min: 0 };
-  const most = fields?.require("maxValue", "a number")?.number(range);
+  const isShare = metric === "kv-cache-utilization";
+  const most = fields?.require("maxValue", "a number")?.number(isShare ? { min: 0, max: 1 } : { min: 0 });
   if (metric === undefined || most === undefined) return;
   const n = CONDITIONS.indexOf(metric);
-  numbers[n] = Math.min(numbers[n]!, most);
+  numbers[n] = Math.min(numbers[n]!, isShare ? asScraped(most) : most);
 }
 
 const OPERATORS: Readonly<Record<string, number>> = {
@@ -60,7 +61,7 @@ const OPERATORS: Readonly<Record<string, number>> = {
 const endpointAttribute: PluginType = {
   parameters: ["attribute", "producer", "onMissing", "fallbackOnEmpty", "algorithm"],
   read: (parameters, surroundings) => {
-    const attribute = attributeName(parameters, "attribute", surroundings);
+    const attribute = attributeOf(parameters, "attribute", surroundings);
     const onMissing = parameters.get("onMissing")?.choice(["Pass", "Fail"]) ?? "Pass";
     const flags = fallbackFlag(parameters) | (onMissing === "Pass" ? p.PASS_MISSING : 0);
     const algorithm = parameters.require("algorithm", "{type: threshold, threshold: …}")?.fields(["type", "threshold"]);
@@ -70,7 +71,7 @@ const endpointAttribute: PluginType = {
     const operator = threshold?.require("operator", `one of ${names.join(", ")}`)?.choice(names);
     const value = threshold?.get("value")?.number() ?? 0;
     if (attribute === undefined || operator === undefined) return undefined;
-    const numbers = [value, OPERATORS[operator]!];
+    const numbers = [asScraped(value), OPERATORS[operator]!];
     return filter((shared) => ({ id: p.FILTER_ATTRIBUTE, flags, number: shared.attribute(attribute), numbers }));
   },
 };
@@ -138,7 +139,7 @@ const utilizationDetector: PluginType = {
     const staleMs = stale?.duration();
     if (staleMs !== undefined && !(staleMs >= 1 && staleMs <= 3_600_000)) stale?.expected("a duration from 1ms to 1h");
     const headroom = headroomOf(parameters);
-    const numbers = [queue * headroom, kvUsage * headroom];
+    const numbers = [queue * headroom, asScraped(kvUsage * headroom)];
     return {
       role: "step",
       filter: () => ({ id: p.FILTER_UTILIZATION_DETECTOR, numbers }),

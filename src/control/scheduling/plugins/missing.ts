@@ -11,10 +11,12 @@ const GPU = "metrics of GPUs are not there yet";
 const GRPC = "gRPC is not there yet";
 
 /** Counts where it is listed, referred to or not. */
-type Missing = { readonly why: string; readonly worksListed?: boolean };
+type Missing = { readonly why: string; readonly worksListed?: boolean; readonly isStep?: boolean };
 
 const works = (why: string): Missing => ({ why, worksListed: true });
 const referred = (why: string): Missing => ({ why });
+/** A filter or a scorer: without profiles it works by being listed. */
+const step = (why: string): Missing => ({ why, isStep: true });
 
 export const MISSING: Readonly<Record<string, Missing>> = {
   "disagg-profile-handler": works(DISAGGREGATION),
@@ -24,24 +26,24 @@ export const MISSING: Readonly<Record<string, Missing>> = {
   "prefix-based-pd-decider": referred(DISAGGREGATION),
   "always-disagg-pd-decider": referred(DISAGGREGATION),
   "always-disagg-multimodal-decider": referred(DISAGGREGATION),
-  "latency-scorer": referred(LATENCY),
-  "slo-headroom-tier-filter": referred(LATENCY),
+  "latency-scorer": step(LATENCY),
+  "slo-headroom-tier-filter": step(LATENCY),
   "predicted-latency-producer": referred(LATENCY),
   "latency-slo-admitter": works(LATENCY),
   "probabilistic-admitter": works("admission by chance is not there yet"),
-  "precise-prefix-cache-scorer": referred(PRECISE),
+  "precise-prefix-cache-scorer": step(PRECISE),
   "precise-prefix-cache-producer": referred(PRECISE),
   "burst-prefix-cache-producer": referred("batching of bursts is not there yet, approx-prefix-cache-producer is"),
   "p2p-source-producer": referred("fetching KV blocks from peers is not there yet"),
-  "mm-embeddings-cache-scorer": referred(MULTIMODAL),
+  "mm-embeddings-cache-scorer": step(MULTIMODAL),
   "mm-embeddings-cache-producer": referred(MULTIMODAL),
   "multicluster-approx-prefix-cache-producer": referred(MULTICLUSTER),
   "multicluster-metrics-data-source": referred(MULTICLUSTER),
   "multicluster-metrics-extractor": referred(MULTICLUSTER),
-  "multicluster-session-affinity-filter": referred(MULTICLUSTER),
-  "multicluster-queue-scorer": referred(MULTICLUSTER),
-  "multicluster-kv-cache-utilization-scorer": referred(MULTICLUSTER),
-  "multicluster-prefix-cache-scorer": referred(MULTICLUSTER),
+  "multicluster-session-affinity-filter": step(MULTICLUSTER),
+  "multicluster-queue-scorer": step(MULTICLUSTER),
+  "multicluster-kv-cache-utilization-scorer": step(MULTICLUSTER),
+  "multicluster-prefix-cache-scorer": step(MULTICLUSTER),
   "multicluster-file-discovery": referred(MULTICLUSTER),
   "file-discovery": referred("endpoints come from the folder of --objects"),
   "dcgm-data-source": referred(GPU),
@@ -64,7 +66,7 @@ export const MISSING: Readonly<Record<string, Missing>> = {
   "agent-identity": referred("flows by agent are not there yet"),
   "request-attribute-reporter": referred("reports of request attributes are not there yet"),
   "disaggregatedset-rollout-screener": works("rollouts of disaggregated sets are not there yet"),
-  "header-based-testing-filter": referred("filters for tests are not there"),
+  "header-based-testing-filter": step("filters for tests are not there"),
   "destination-endpoint-served-verifier": referred("plugins for tests are not there"),
   tokenizer: referred("it is deprecated: four bytes of text count as one token, as with token-producer"),
 };

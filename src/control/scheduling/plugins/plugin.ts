@@ -4,6 +4,7 @@ import type { Engines } from "../../scrape/engines.ts";
 import type { Fields, Value } from "../document.ts";
 import type { Program, Step } from "../program.ts";
 import type { Column, DocumentAccess, LabelFilter, PlaceLabels } from "../scheduling.ts";
+import type { Attribute } from "./attributes.ts";
 
 /** What a step is but for its name and weight. */
 export type StepBody = Pick<Step, "id"> &
@@ -15,7 +16,7 @@ export type StepBody = Pick<Step, "id"> &
 export type Shared = {
   labelFilter(filter: LabelFilter): number;
   column(column: Column): number;
-  attribute(name: string): number;
+  attribute(attribute: Attribute): number;
   sessionHeader(name: string): void;
   sessionTtlMs(ms: number): void;
   coldSize(size: number): void;
@@ -52,19 +53,29 @@ export type Plugin =
   | { readonly role: "session id"; readonly header: string | undefined }
   | { readonly role: "place labels"; readonly labels: PlaceLabels }
   /** Of the reference, not of ours. */
-  | { readonly role: "missing"; readonly why: string };
+  | { readonly role: "missing"; readonly why: string; readonly isStep: boolean };
+
+/** A plugin that another one names. */
+type Neighbour = {
+  readonly type: string;
+  /** Whether there is such a type; where there is none, that has been said. */
+  readonly isKnown: boolean;
+  readonly plugin: Plugin | undefined;
+};
 
 /** What readers of plugins may ask about the rest of the document. */
 export type Surroundings = {
   /** The plugin of this name; undefined when none is listed. Not to be asked by the plugin itself. */
-  readonly named: (name: string) => { readonly type: string; readonly plugin: Plugin | undefined } | undefined;
+  readonly named: (name: string) => Neighbour | undefined;
   /** Names of all listed plugins. */
   readonly names: () => readonly string[];
+  /** The certificates in a file; undefined when it has none. */
+  readonly authorities: (path: string) => readonly string[] | undefined;
 };
 
 /** A type of plugin, as the menu has it. */
 export type PluginType = {
-  /** Names of its parameters. */
+  /** Names of its parameters. Where there are none, what is written is left alone, as in the reference. */
   readonly parameters: readonly string[];
   /** Undefined when the parameters cannot be used, after complaints. `at` is the plugin's type in the document. */
   readonly read: (parameters: Parameters, surroundings: Surroundings, at: Value) => Plugin | undefined;

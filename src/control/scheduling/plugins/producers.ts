@@ -12,6 +12,11 @@ const U32_MAX = 0xffff_ffff;
 /** Of the deprecated bound in blocks, which counts when the one in tokens is 0. */
 const BLOCKS_TO_MATCH = 2048;
 
+function capacityOf(value: Value | undefined): number {
+  const { capacity } = PREFIX_DEFAULT;
+  return value?.numberOr({ whole: true, min: 1, max: U32_MAX }, capacity) ?? capacity;
+}
+
 const prefixCache: PluginType = {
   parameters: [
     "autoTune",
@@ -41,7 +46,7 @@ const prefixCache: PluginType = {
         always: true,
         autoTune,
         blockSize: Math.max(BLOCK_TOKENS_MIN, wanted),
-        capacity: size("lruCapacityPerServer", 1) ?? PREFIX_DEFAULT.capacity,
+        capacity: capacityOf(parameters.get("lruCapacityPerServer")),
         maxTokens,
         maxBlocks: maxTokens === 0 ? maxBlocks : 0,
       },

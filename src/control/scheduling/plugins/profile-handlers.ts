@@ -36,20 +36,28 @@ const single: PluginType = {
 const HEADER = "epp-profile";
 const PROFILE = "decode";
 
+/** Without one, as in the reference, requests that do not name a profile are answered 400. */
+function tellNoDefault(written: string | undefined, profiles: readonly string[], at: Value): void {
+  if (!written) {
+    at.warn(`no defaultProfile is given, and ${PROFILE} is no scheduling profile: requests must name one`);
+    return;
+  }
+  const near = suggest(written, profiles);
+  const hint = near === undefined ? `expected one of ${profiles.join(", ")}` : `did you mean ${near}?`;
+  at.error(`${written} is no scheduling profile, ${hint}`);
+}
+
 const header: PluginType = {
   parameters: ["headerName", "defaultProfile"],
   read: (parameters, _surroundings, at) => {
     const named = parameters.get("headerName");
     const handlerHeader = named === undefined ? HEADER : headerName(named, HEADER);
     const defaultValue = parameters.get("defaultProfile");
-    const profile = defaultValue?.text()?.trim() || PROFILE;
+    const written = defaultValue?.text()?.trim();
+    const profile = written || PROFILE;
     const make = (profiles: readonly string[]): Handler => {
       const found = profiles.indexOf(profile);
-      if (found < 0 && profiles.length > 1) {
-        const near = suggest(profile, profiles);
-        const hint = near === undefined ? `expected one of ${profiles.join(", ")}` : `did you mean ${near}?`;
-        (defaultValue ?? at).error(`${profile} is no scheduling profile, ${hint}`);
-      }
+      if (found < 0 && profiles.length > 1) tellNoDefault(written, profiles, defaultValue ?? at);
       const defaultProfile = found < 0 ? undefined : found;
       return { ...NO_CHOICE, handler: HANDLER_HEADER, handlerHeader, defaultProfile };
     };
@@ -57,11 +65,16 @@ const header: PluginType = {
   },
 };
 
+const PRIMARY_PORT = 8000;
+
 const dataParallel: PluginType = {
   parameters: ["primaryPort"],
   read: (parameters, _surroundings, at) => {
-    const port = parameters.get("primaryPort")?.number({ whole: true, min: 1, max: 65_535 });
-    const primaryPort = port ?? 8000;
+    const portValue = parameters.get("primaryPort");
+    const port = portValue?.number({ whole: true, min: 0, max: 65_535 });
+    // Nothing can be sent to port 0, which the reference takes as it is.
+    if (port === 0) portValue?.warn(`0 is no port, ${PRIMARY_PORT} counts`);
+    const primaryPort = port || PRIMARY_PORT;
     const make = (profiles: readonly string[]): Handler => {
       expectOne(at, profiles);
       return { ...NO_CHOICE, handler: HANDLER_DATA_PARALLEL, primaryPort };

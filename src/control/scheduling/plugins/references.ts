@@ -12,7 +12,7 @@ export function expectProducer(parameters: Parameters, name: string, type: strin
   const found = surroundings.named(text);
   if (found === undefined) unlisted(value, text, [...surroundings.names(), type]);
   else if (found.plugin?.role === "missing") value.error(`${text}: ${found.plugin.why}`);
-  else if (found.type !== type) value.error(`${text} is a ${found.type}, expected a ${type}`);
+  else if (found.isKnown && found.type !== type) value.error(`${text} is a ${found.type}, expected a ${type}`);
 }
 
 /** Complains about a name that no plugin has. */

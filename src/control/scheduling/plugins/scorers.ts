@@ -4,7 +4,8 @@ import { IN_FLIGHT_FLOOR } from "../../../wire/policy.ts";
 import * as p from "../../../wire/program.ts";
 import type { Value } from "../document.ts";
 import { COLD_SIZE } from "../program.ts";
-import { attributeName } from "./attributes.ts";
+import { asScraped } from "./as-scraped.ts";
+import { attributeOf } from "./attributes.ts";
 import { IN_FLIGHT_PRODUCER, PREFIX_PRODUCER } from "./filters.ts";
 import { headerName } from "./headers.ts";
 import type { MakeStep, Parameters, Plugin, PluginType } from "./plugin.ts";
@@ -52,8 +53,8 @@ const activeRequest: PluginType = {
   read: (parameters, surroundings) => {
     expectProducer(parameters, "inFlightLoadProducerName", IN_FLIGHT_PRODUCER, surroundings);
     parameters.get("requestTimeout")?.warn("is deprecated and has no effect: requests count until they end");
-    const idle = parameters.get("idleThreshold")?.number({ whole: true, min: 0 }) ?? 0;
-    const busy = parameters.get("maxBusyScore")?.number({ min: 0, max: 1 }) ?? 1;
+    const idle = parameters.get("idleThreshold")?.numberOr({ whole: true, min: 0 }, 0) ?? 0;
+    const busy = parameters.get("maxBusyScore")?.numberOr({ min: 0, max: 1 }, 1) ?? 1;
     return scorer(() => ({ id: p.SCORER_ACTIVE_REQUEST, numbers: [idle, busy] }));
   },
 };
@@ -94,7 +95,7 @@ const ALGORITHMS = ["linear_lower_is_better", "linear_higher_is_better"] as cons
 const endpointAttribute: PluginType = {
   parameters: ["attributeKey", "producer", "algorithm"],
   read: (parameters, surroundings) => {
-    const attribute = attributeName(parameters, "attributeKey", surroundings);
+    const attribute = attributeOf(parameters, "attributeKey", surroundings);
     const algorithm = parameters.require("algorithm", "{type, normalization}")?.fields(["type", "normalization"]);
     const type = algorithm?.require("type", `one of ${ALGORITHMS.join(", ")}`)?.choice(ALGORITHMS);
     const range = fixedRange(algorithm?.get("normalization"));
@@ -116,8 +117,8 @@ function fixedRange(normalization: Value | undefined): readonly [number, number]
   if (fixed === undefined) return undefined;
   if (fields?.get("adaptiveRange") !== undefined) normalization?.error("expected one of fixedRange and adaptiveRange");
   const range = fixed.fields(["min", "max"]);
-  const min = range?.get("min")?.number() ?? 0;
-  const max = range?.get("max")?.number() ?? 0;
+  const min = asScraped(range?.get("min")?.number() ?? 0);
+  const max = asScraped(range?.get("max")?.number() ?? 0);
   if (range !== undefined && min >= max) fixed.error(`expected min below max, found ${min} and ${max}`);
   return [min, max];
 }

@@ -68,6 +68,7 @@ function attributeHeader(at: Value, producer: string | undefined, surroundings: 
   if (plugin?.role === "session id" && plugin.header !== undefined) return plugin.header;
   if (plugin?.role === "missing") at.error(`${producer}: ${plugin.why}`);
   else if (producer !== undefined && found === undefined) unlisted(at, producer, surroundings.names());
-  else at.error(`expected the attribute of a ${ATTRIBUTE_PRODUCER} with a headerName: no other is there yet`);
+  else if (found === undefined || (found.isKnown && found.plugin !== undefined))
+    at.error(`expected the attribute of a ${ATTRIBUTE_PRODUCER} with a headerName: no other is there yet`);
   return undefined;
 }
