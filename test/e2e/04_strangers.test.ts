@@ -53,6 +53,7 @@ describe.each(PROTOCOLS)("%s", (protocol) => {
     const wishes: readonly (string | readonly string[])[] = [wish, [wish, wish], `${wish},${wish}`, "", "10.0.0.1:80"];
     for (const value of wishes) {
       const name = protocol === "h1" ? "X-Gateway-Destination-Endpoint" : HEADER_DESTINATION;
+      await gateway.settled();
       const answer = await gateway.client(protocol).call({ ...call, headers: { [name]: value } });
       const received = answer.json() as Received;
       expect(received.by).toBe(backends[0]!.name);
@@ -102,8 +103,10 @@ test("a client cannot set Envoy's retries or time limits", async () => {
     [HEADER_MAX_RETRIES]: "50",
     [HEADER_RETRY_ON]: "5xx",
   };
+  await gateway.settled();
   const before = backends.map((backend) => backend.requests);
   expect((await gateway.client().call({ ...INFERENCE, headers })).status).toBe(200);
+  await gateway.settled();
   for (const backend of backends) {
     backend.handler = async ({ read, response }) => {
       await read();

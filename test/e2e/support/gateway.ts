@@ -1,6 +1,7 @@
 // The whole of it for one test file: Envoy with the filter, the agent, the folder of objects, clients.
 
 import { request } from "node:http";
+import { setTimeout as sleep } from "node:timers/promises";
 import { startUp, type Up, type UpOptions } from "../../../src/cli/up.ts";
 import { decodeSnapshot } from "../../../src/control/decode.ts";
 import { decodeReport, type Report } from "../../../src/control/report.ts";
@@ -93,6 +94,18 @@ export class Gateway {
     return workers.flatMap(({ entries }) => entries).reduce((sum, entry) => sum + entry.inFlight, 0);
   }
 
+  /**
+   * Waits until no worker counts a request that is over. A worker hears of the end of another one's request some
+   * milliseconds after the client does, and until then the endpoint is a little less welcome to it.
+   */
+  async settled(): Promise<void> {
+    await eventually(
+      () => this.inFlight(),
+      (count) => count === 0,
+    );
+    await sleep(HEARD_WITHIN_MS);
+  }
+
   /** Waits until what every endpoint of the objects says of itself is in force for the filter. */
   async measured(): Promise<void> {
     await eventually(async () => {
@@ -169,6 +182,8 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
 /** The kernel deals connections out to workers; that 100 all miss one of two has odds of 1 in 10³⁰. */
 const CONNECTIONS_TRIED_MAX = 100;
 const ASK_LIMIT_MS = 5_000;
+/** Some ticks of a worker. */
+const HEARD_WITHIN_MS = 50;
 
 function ask(
   where: Address | string,
