@@ -1,9 +1,7 @@
 // How fast a body is read inside V8: the filter's own code, compiled with an entry that does nothing else.
 
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { type Imports, instantiateSync } from "@assemblyscript/loader";
-import { main } from "assemblyscript/asc";
+import { compileEntry } from "../test/host/compile.ts";
 import { chatBody, plainBody } from "./bodies.ts";
 import { sizeName } from "./cells.ts";
 import { fastestUs } from "./fastest.ts";
@@ -16,41 +14,23 @@ type Exports = {
   chainPrompt(): number;
 };
 
-const ROOT = new URL("..", import.meta.url).pathname;
 const SIZES = [1_024, 16_384, 131_072, 524_288];
 const PLAIN_BYTES = 524_288;
 /** The host's status for a header that is not there. */
 const NOT_FOUND = 1;
 
-/** Compiles as the release build does, into memory. */
-async function compile(): Promise<Exports> {
-  let wasm: Uint8Array | undefined;
-  const options = ["assembly/test/throughput.ts", "assembly/trap.ts", "--baseDir", ROOT, "--outFile", "out.wasm"];
-  const release = ["-O3", "--converge", "--runtime", "stub", "--enable", "simd", "--exportStart", "_initialize"];
-  const { error, stderr } = await main([...options, ...release, "--use", "abort=assembly/trap/abort"], {
-    readFile(name: string, baseDir: string): string | null {
-      if (name === "asconfig.json") return null;
-      try {
-        return readFileSync(join(baseDir, name), "utf8");
-      } catch {
-        return null;
-      }
-    },
-    writeFile(name: string, contents: Uint8Array | string): void {
-      if (name === "out.wasm") wasm = contents as Uint8Array;
-    },
-  });
-  if (error !== null || wasm === undefined) throw new Error(stderr.toString());
+async function load(): Promise<Exports> {
+  const module = await compileEntry("assembly/test/throughput.ts");
   // The type knows only the names of env that the loader itself fills.
   const env = { proxy_log: () => 0, proxy_get_header_map_value: () => NOT_FOUND };
-  const { exports } = instantiateSync<Exports>(new WebAssembly.Module(wasm), { env: env as object } as Imports);
+  const { exports } = instantiateSync<Exports>(module, { env: env as object } as Imports);
   exports._initialize();
   return exports;
 }
 
 /** The same with chats as real clients send them, and with plain prose. */
 export async function readingTable(): Promise<string> {
-  const exports = await compile();
+  const exports = await load();
   const bodies = [
     ...SIZES.map((bytes) => [sizeName(bytes), chatBody(bytes, 1)] as const),
     [`${sizeName(PLAIN_BYTES)}, plain`, plainBody(PLAIN_BYTES)] as const,

@@ -1,10 +1,8 @@
 // The filter's hash chain and prefix index alone (assembly/test/prefix.ts), compiled for these tests.
 
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { type Imports, instantiateSync } from "@assemblyscript/loader";
-import { main } from "assemblyscript/asc";
 import { INSPECTION_BYTES } from "../../src/wire/limits.ts";
+import { compileEntry } from "../host/compile.ts";
 
 type Exports = {
   readonly memory: WebAssembly.Memory;
@@ -37,31 +35,9 @@ type Exports = {
 const MAX_BLOCKS = 2048;
 const BLOCK_TOKENS = 64;
 const BLOCK_BYTES = BLOCK_TOKENS * 4;
-const ROOT = new URL("../..", import.meta.url).pathname;
 
+/** Once for all. */
 let compiled: Promise<WebAssembly.Module> | undefined;
-
-/** Compiles the index as the release build does, into memory, once. */
-async function compile(): Promise<WebAssembly.Module> {
-  let wasm: Uint8Array | undefined;
-  const options = ["assembly/test/prefix.ts", "assembly/trap.ts", "--baseDir", ROOT, "--outFile", "prefix.wasm"];
-  const release = ["-O3", "--converge", "--runtime", "stub", "--enable", "simd", "--exportStart", "_initialize"];
-  const { error, stderr } = await main([...options, ...release, "--use", "abort=assembly/trap/abort"], {
-    readFile(name: string, baseDir: string): string | null {
-      if (name === "asconfig.json") return null;
-      try {
-        return readFileSync(join(baseDir, name), "utf8");
-      } catch {
-        return null;
-      }
-    },
-    writeFile(name: string, contents: Uint8Array | string): void {
-      if (name === "prefix.wasm") wasm = contents as Uint8Array;
-    },
-  });
-  if (error !== null || wasm === undefined) throw new Error(stderr.toString());
-  return new WebAssembly.Module(wasm);
-}
 
 export class Prefixes {
   readonly exports: Exports;
@@ -76,7 +52,7 @@ export class Prefixes {
   }
 
   static async build(): Promise<Prefixes> {
-    compiled ??= compile();
+    compiled ??= compileEntry("assembly/test/prefix.ts");
     return new Prefixes(await compiled);
   }
 

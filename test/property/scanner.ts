@@ -1,11 +1,9 @@
 // The filter's body scanner alone (assembly/test/scan.ts), compiled for these tests, fed piece by piece.
 
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { type Imports, instantiateSync } from "@assemblyscript/loader";
-import { main } from "assemblyscript/asc";
 import { FETCH_BYTES, MODEL_BYTES_MAX } from "../../src/wire/limits.ts";
 import { API_CHAT } from "../../src/wire/program.ts";
+import { compileEntry } from "../host/compile.ts";
 import type { ScanOutcome } from "../oracle/scan.ts";
 
 export interface Scanned {
@@ -57,7 +55,6 @@ const MODEL_TOO_LONG = 3;
 
 const BEHIND = Buffer.from(',"0\\');
 const BEHIND_BYTES = 80;
-const ROOT = new URL("../..", import.meta.url).pathname;
 
 export class Scanner {
   /** Request headers that a scan may ask for, by name in lower case. */
@@ -75,24 +72,7 @@ export class Scanner {
 
   /** Compiles the scanner as the release build does, into memory. */
   static async build(): Promise<Scanner> {
-    let wasm: Uint8Array | undefined;
-    const options = ["assembly/test/scan.ts", "assembly/trap.ts", "--baseDir", ROOT, "--outFile", "scan.wasm"];
-    const release = ["-O3", "--converge", "--runtime", "stub", "--enable", "simd", "--exportStart", "_initialize"];
-    const { error, stderr } = await main([...options, ...release, "--use", "abort=assembly/trap/abort"], {
-      readFile(name: string, baseDir: string): string | null {
-        if (name === "asconfig.json") return null;
-        try {
-          return readFileSync(join(baseDir, name), "utf8");
-        } catch {
-          return null;
-        }
-      },
-      writeFile(name: string, contents: Uint8Array | string): void {
-        if (name === "scan.wasm") wasm = contents as Uint8Array;
-      },
-    });
-    if (error !== null || wasm === undefined) throw new Error(stderr.toString());
-    return new Scanner(new WebAssembly.Module(wasm));
+    return new Scanner(await compileEntry("assembly/test/scan.ts"));
   }
 
   /** Feeds the body cut before each of `cuts` (ascending), and in pieces that fit. */
