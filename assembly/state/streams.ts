@@ -25,7 +25,7 @@ export const HOLDS_TOKENS: u8 = 8;
 export const EXPLAINS: u8 = 4;
 
 /**
- * One stream, 64 bytes. The endpoint ids are those of state/endpoints.ts; u16 because there are at
+ * One stream, 128 bytes. The endpoint ids are those of state/endpoints.ts; u16 because there are at
  * most 2 × ENDPOINTS_MAX.
  */
 @unmanaged
@@ -53,10 +53,35 @@ export class Stream {
   topology: u32;
   /** Tokens counted in flight on `counted`. */
   tokens: u32;
+  /** FNV-1a of the fairness id it wears; 0 = none. */
+  fairness: u64;
+  /** FNV-1a of the objective it names; 0 = none. */
+  objective: u64;
+  /** When its headers came. */
+  receivedNs: u64;
+  /** When it was sent on; 0 = not yet. */
+  sentNs: u64;
+  priority: i32;
+  /** Row of its labels in the statistics of requests, or NO_SERIES. */
+  series: u32;
+  /** Row of the two names its model goes by (state/renames), or NO_RENAME. */
+  rename: u16;
+  /** The client headers it came with: bits of request/1_headers. */
+  clientHeaders: u16;
+  /** Of x-llm-d-inference-ttl; 0 = not given. */
+  ttlMs: u32;
+  /** Of x-llm-d-slo-ttft-ms; 0 = not given. */
+  ttftMs: u32;
+  /** Its number in the queue (flow/), 0 = it never waited. */
+  queued: u32;
   reserved1: u64;
+  reserved2: u64;
 }
 
-const STREAM_BYTES: usize = 64;
+export const NO_SERIES: u32 = 0xffffffff;
+export const NO_RENAME: u16 = 0xffff;
+
+const STREAM_BYTES: usize = 128;
 if (offsetof<Stream>() != STREAM_BYTES) ERROR("Stream must fill its slot");
 if (DESTINATIONS_MAX != 8) ERROR("Stream has room for 8 destinations of 2 bytes");
 
@@ -123,6 +148,8 @@ export function open(context: u32, root: u32): Stream {
   stream.context = context;
   stream.root = root;
   stream.counted = NO_ENDPOINT;
+  stream.series = NO_SERIES;
+  stream.rename = NO_RENAME;
   return stream;
 }
 

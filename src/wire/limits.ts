@@ -32,6 +32,24 @@ export const ATTRIBUTES_MAX: u32 = 8;
 /** Hashes of adapter names in one metrics blob: 512 KiB. vLLM's max_loras is rarely above 16 per server. */
 export const ADAPTER_HASHES_MAX: u32 = 65_536;
 
+// What the objects say about models (models.ts), in one snapshot
+
+export const OBJECTIVES_MAX: u32 = 4096;
+/** Model names over all pools. */
+export const MODELS_MAX: u32 = 4096;
+/** Of one model name, and over all. */
+export const TARGETS_PER_MODEL_MAX: u32 = 64;
+export const TARGETS_MAX: u32 = 16_384;
+
+// Request control
+
+/** Bands with a priority of their own in one program. */
+export const BANDS_MAX: u32 = 64;
+/** Of a fairness id or a model name as a label of statistics: a longer one is cut. */
+export const LABEL_BYTES_MAX: u32 = 128;
+/** Combinations of labels told apart in the statistics of requests; the others count as "other". */
+export const SERIES_MAX: u32 = 1000;
+
 // Request bodies
 
 /**

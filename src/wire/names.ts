@@ -18,7 +18,31 @@ export const HEADER_TIMEOUT_MS = "x-envoy-upstream-rq-timeout-ms";
 export const HEADER_TRY_TIMEOUT_MS = "x-envoy-upstream-rq-per-try-timeout-ms";
 export const HEADER_HEDGE = "x-envoy-hedge-on-per-try-timeout";
 
-// Request headers that clients may set
+// Request headers that the gateway sets for its own routes: what a client sends in them is removed.
+// (internal)
+/** The model of the request's body, as the Body-Based Router names it. */
+export const HEADER_MODEL_NAME = "x-gateway-model-name";
+export const HEADER_BASE_MODEL_NAME = "x-gateway-base-model-name";
+/** "namespace/name" of the pool that was chosen, for routes to match on. */
+export const HEADER_POOL = "x-pointsman-pool";
+
+// Request headers that clients may set; those that are for the gateway alone are removed before the server.
+// Current name first, then the alias.
+export const HEADER_OBJECTIVE = "x-llm-d-inference-objective";
+export const HEADER_OBJECTIVE_OLD = "x-gateway-inference-objective";
+export const HEADER_FAIRNESS = "x-llm-d-inference-fairness-id";
+export const HEADER_FAIRNESS_OLD = "x-gateway-inference-fairness-id";
+export const HEADER_REWRITE = "x-llm-d-model-name-rewrite";
+export const HEADER_REWRITE_OLD = "x-gateway-model-name-rewrite";
+/** Milliseconds. */
+export const HEADER_SLO_TTFT = "x-llm-d-slo-ttft-ms";
+export const HEADER_SLO_TTFT_OLD = "x-slo-ttft-ms";
+export const HEADER_SLO_TPOT = "x-llm-d-slo-tpot-ms";
+export const HEADER_SLO_TPOT_OLD = "x-slo-tpot-ms";
+/** How long the request may wait: seconds, or a duration such as 1500ms. */
+export const HEADER_TTL = "x-llm-d-inference-ttl";
+/** "if-available": 412 unless the endpoint picked is known to hold some of the prompt. */
+export const HEADER_PREFER = "prefer";
 /** "1" or "true": the answer shows how the request would be picked, where the configuration allows it. */
 export const HEADER_EXPLAIN = "x-pointsman-explain";
 // … what a video in the prompt is like: seconds, "WIDTHxHEIGHT"
@@ -32,6 +56,12 @@ export const HEADER_DROPPED_REASON = "x-llm-d-request-dropped-reason";
 // Reasons in HEADER_DROPPED_REASON
 export const REASON_NO_ENDPOINTS = "rejected-no-endpoints";
 export const REASON_SATURATED = "rejected-saturated";
+export const REASON_TTL_EXPIRED = "rejected-ttl-expired";
+export const REASON_SHUTTING_DOWN = "rejected-shutting-down";
+export const REASON_EVICTED = "evicted";
+
+/** What a request without a fairness id is counted under. */
+export const FAIRNESS_DEFAULT = "default-flow";
 
 // The control channel: HTTP/1.1 on the Unix socket, see docs/protocol.md
 export const PATH_TOPOLOGY = "/v1/topology";

@@ -1,7 +1,7 @@
 // How endpoints are picked: an EndpointPickerConfig, turned by the agent into numbers. It lies in a
 // topology blob; a pool row says where. Little-endian, every row a multiple of 8 bytes:
 //
-//   PROGRAM, profileCount × PROFILE, stepCount × STEP, headerCount × HEADER NAME
+//   PROGRAM, profileCount × PROFILE, stepCount × STEP, headerCount × HEADER NAME, and, where it says so, FLOW
 //
 // Texts (names of plugins, profiles and headers) lie in the blob's heap. docs/scheduling.md says what
 // each step does.
@@ -14,8 +14,8 @@
 // │ handler   u32│ handlerHeader│ defaultProf. │ primaryPort  │ 16   header's number; profile's number or
 // │              │ u32          │ u32          │ u32          │      NONE; data-parallel only
 // ├──────────────┼──────────────┼──────────────┼──────────────┤
-// │ parsers   u32│ staleMs   u32│ sessionHeader│ reserved     │ 32   bit per API; header's number or NONE
-// │              │              │ u32          │              │
+// │ parsers   u32│ staleMs   u32│ sessionHeader│ flow      u32│ 32   bit per API; header's number or NONE;
+// │              │              │ u32          │ 0 = default  │      flow.ts, from the program's start
 // ├──────────────┼──────────────┼──────────────┼──────────────┤
 // │ blockSize u32│ capacity  u32│ maxTokens u32│ maxBlocks u32│ 48   prefix cache: tokens, blocks per
 // │              │              │              │              │      endpoint, of a prompt to match
@@ -37,6 +37,8 @@ export const G_PARSERS: u32 = 32;
 export const G_STALE_MS: u32 = 36;
 /** The header of session tokens, when a step binds by encoded endpoint: it is set on responses. */
 export const G_SESSION_HEADER: u32 = 40;
+/** Where how requests are admitted is said (flow.ts), in bytes from the program's start; 0 = by default. */
+export const G_FLOW: u32 = 44;
 export const G_BLOCK_SIZE: u32 = 48;
 export const G_CAPACITY: u32 = 52;
 /** 0: maxBlocks bounds alone. */

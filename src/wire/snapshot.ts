@@ -10,7 +10,8 @@
 //
 // A change of layout makes a new FORMAT. Filters read FORMAT and FORMAT - 1, because the ingest
 // role of a proxy outlives a rollout of the filter and of the agent. New fields go at the end of a
-// row; a filter widens the rows of the older format with zeros when it loads them.
+// row; a filter widens the rows of the older format with zeros when it loads them. A field that was reserved,
+// and whose 0 says what the filter did before, is no change of layout.
 
 export const MAGIC: u32 = 0x4e4d5350; // "PSMN"
 /**
@@ -64,8 +65,11 @@ export const H_ROWS_OFFSET: u32 = 60;
 // ├──────────────┼──────────────┼──────────────┼──────────────┤
 // │ failureMode  │ program   u32│ programBytes │ reserved     │ 16   program.ts, from the start of the
 // │ u8           │ 0 = default  │ u32          │              │      blob, 8-byte aligned
-// ├──────────────┴──────────────┴──────────────┴──────────────┤
-// │ reserved                                                  │ 32
+// ├──────────────┼──────────────┼──────────────┴──────────────┤
+// │ models    u32│ modelsBytes  │ reserved                    │ 32   models.ts, as program
+// │ 0 = none     │ u32          │                             │
+// ├──────────────┴──────────────┴─────────────────────────────┤
+// │ reserved                                                  │ 48
 // └───────────────────────────────────────────────────────────┘
 export const POOL_BYTES: u32 = 64;
 export const POOL_BYTES_2: u32 = 32;
@@ -76,6 +80,8 @@ export const P_ROW_COUNT: u32 = 12;
 export const P_FAILURE_MODE: u32 = 16;
 export const P_PROGRAM: u32 = 20;
 export const P_PROGRAM_BYTES: u32 = 24;
+export const P_MODELS: u32 = 32;
+export const P_MODELS_BYTES: u32 = 36;
 
 /** A pool without an endpoint that can be picked answers 503. */
 export const FAIL_CLOSE: u32 = 0;
