@@ -6,6 +6,7 @@ import { ATTRIBUTES_MAX, COLUMNS_MAX } from "../../src/wire/limits.ts";
 import { RANGE_BROKEN, RANGE_NONE } from "../../src/wire/program.ts";
 import * as wire from "../../src/wire/snapshot.ts";
 import { fnv1a } from "./fnv.ts";
+import { encodeModels, type ModelsSpec } from "./models.ts";
 import { encodeProgram, type PlaceText, type ProgramSpec } from "./program.ts";
 
 export interface PoolSpec {
@@ -14,6 +15,8 @@ export interface PoolSpec {
   readonly failOpen?: boolean;
   /** Without one the filter's own default program counts. */
   readonly program?: ProgramSpec;
+  /** What the objects of this pool say about models. */
+  readonly models?: ModelsSpec;
   readonly endpoints: readonly EndpointSpec[];
 }
 
@@ -65,16 +68,16 @@ interface Table {
   readonly poolCount: number;
   readonly rows: Buffer;
   readonly rowCount: number;
-  /** Between the rows and the heap. */
-  readonly programs?: Buffer;
+  /** Programs and models, between the rows and the heap. */
+  readonly sections?: Buffer;
   readonly heap: Buffer;
 }
 
 function seal(table: Table): Buffer {
   const poolsOffset = wire.HEADER_BYTES;
   const rowsOffset = poolsOffset + table.pools.length;
-  const programs = table.programs ?? Buffer.alloc(0);
-  const heapOffset = rowsOffset + table.rows.length + programs.length;
+  const sections = table.sections ?? Buffer.alloc(0);
+  const heapOffset = rowsOffset + table.rows.length + sections.length;
   const header = Buffer.alloc(wire.HEADER_BYTES);
   header.writeUInt32LE(wire.MAGIC, wire.H_MAGIC);
   header.writeUInt16LE(table.format, wire.H_FORMAT);
@@ -88,7 +91,7 @@ function seal(table: Table): Buffer {
   header.writeUInt32LE(table.heap.length, wire.H_HEAP_LENGTH);
   header.writeUInt32LE(poolsOffset, wire.H_POOLS_OFFSET);
   header.writeUInt32LE(rowsOffset, wire.H_ROWS_OFFSET);
-  return resum(Buffer.concat([header, table.pools, table.rows, programs, table.heap]));
+  return resum(Buffer.concat([header, table.pools, table.rows, sections, table.heap]));
 }
 
 /** Writes the checksum of a blob that a test has changed. */
@@ -135,19 +138,20 @@ export function encodeTopology(epoch: number, pools: readonly PoolSpec[], format
   const endpointBytes = format === 2 ? wire.ENDPOINT_BYTES_2 : wire.ENDPOINT_BYTES;
   const poolRows = Buffer.alloc(pools.length * poolBytes);
   const rows = Buffer.alloc(endpoints.length * endpointBytes);
-  const programs: Buffer[] = [];
-  let programAt = wire.HEADER_BYTES + poolRows.length + rows.length;
+  const sections: Buffer[] = [];
+  let sectionAt = wire.HEADER_BYTES + poolRows.length + rows.length;
   let firstRow = 0;
   pools.forEach((pool, index) => {
     const row = poolRows.subarray(index * poolBytes, (index + 1) * poolBytes);
     writePool(row, pool, firstRow, heap.place);
     firstRow += pool.endpoints.length;
-    if (format === 2 || pool.program === undefined) return;
-    const program = encodeProgram(pool.program, heap.place);
-    row.writeUInt32LE(programAt, wire.P_PROGRAM);
-    row.writeUInt32LE(program.length, wire.P_PROGRAM_BYTES);
-    programs.push(program);
-    programAt += program.length;
+    if (format === 2) return;
+    for (const [section, atField, bytesField] of sectionsOf(pool, heap.place)) {
+      row.writeUInt32LE(sectionAt, atField);
+      row.writeUInt32LE(section.length, bytesField);
+      sections.push(section);
+      sectionAt += section.length;
+    }
   });
   endpoints.forEach((endpoint, index) => {
     const row = rows.subarray(index * endpointBytes, (index + 1) * endpointBytes);
@@ -163,9 +167,18 @@ export function encodeTopology(epoch: number, pools: readonly PoolSpec[], format
     poolCount: pools.length,
     rows,
     rowCount: endpoints.length,
-    programs: Buffer.concat(programs),
+    sections: Buffer.concat(sections),
     heap: heap.bytes(),
   });
+}
+
+/** What a pool has beyond its row: the bytes, and the fields of the row that say where they lie and how many. */
+function sectionsOf(pool: PoolSpec, place: PlaceText): (readonly [Buffer, number, number])[] {
+  const sections: (readonly [Buffer, number, number])[] = [];
+  if (pool.program !== undefined)
+    sections.push([encodeProgram(pool.program, place), wire.P_PROGRAM, wire.P_PROGRAM_BYTES]);
+  if (pool.models !== undefined) sections.push([encodeModels(pool.models, place), wire.P_MODELS, wire.P_MODELS_BYTES]);
+  return sections;
 }
 
 /** The id of the endpoint at that row of the topology. */
