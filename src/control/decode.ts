@@ -23,6 +23,8 @@ import {
   type TopologyPool,
 } from "./encode.ts";
 import { HeapReader } from "./heap.ts";
+import { decodeModels } from "./models/decode-models.ts";
+import type { PoolModels } from "./models/models.ts";
 import { decodeProgram } from "./scheduling/decode-program.ts";
 import type { Program } from "./scheduling/program.ts";
 
@@ -119,9 +121,12 @@ function decodeTopology(bytes: Buffer, format: number): Decoded<Topology> {
   );
   const pools: TopologyPool[] = [];
   for (let i = 0; i < poolTable.count; ++i) {
-    const pool = readPool(bytes, poolTable.offset + i * poolBytes, i, endpoints, heap);
+    const at = poolTable.offset + i * poolBytes;
+    const pool = readPool(bytes, at, i, endpoints, heap);
     if ("ok" in pool) return pool;
-    pools.push(pool);
+    const models = format === w.FORMAT ? readModels(bytes, at, heap) : undefined;
+    if (typeof models === "string") return fail("bad_table", heap.wrong ?? `models of pool ${i}: ${models}`);
+    pools.push(models === undefined ? pool : { ...pool, models });
   }
   const program = format === w.FORMAT && poolTable.count > 0 ? readProgram(bytes, poolTable, heap) : undefined;
   if (typeof program === "string") return fail("bad_table", `program: ${program}`);
@@ -169,14 +174,26 @@ function readPool(
   };
 }
 
-/** Of the first pool: the agent gives all pools the same. Undefined is the filter's own default. */
-function readProgram(bytes: Buffer, { offset }: Table, heap: HeapReader): Program | string | undefined {
-  const from = bytes.readUInt32LE(offset + w.P_PROGRAM);
-  const end = from + bytes.readUInt32LE(offset + w.P_PROGRAM_BYTES);
+/** The bytes of a program or of models; a sentence when they cannot lie there. Undefined: there are none. */
+function readSection(bytes: Buffer, from: number, length: number): Buffer | string | undefined {
   if (from === 0) return undefined;
+  const end = from + length;
   if (from < w.HEADER_BYTES || from % 8 !== 0 || end > bytes.length)
     return `lies at ${from}…${end} of ${bytes.length} bytes, expected from a multiple of 8`;
-  return decodeProgram(bytes.subarray(from, end), heap);
+  return bytes.subarray(from, end);
+}
+
+function readModels(bytes: Buffer, at: number, heap: HeapReader): PoolModels | string | undefined {
+  const [from, length] = [bytes.readUInt32LE(at + w.P_MODELS), bytes.readUInt32LE(at + w.P_MODELS_BYTES)];
+  const section = readSection(bytes, from, length);
+  return section === undefined || typeof section === "string" ? section : decodeModels(section, heap);
+}
+
+/** Of the first pool: the agent gives all pools the same. Undefined is the filter's own default. */
+function readProgram(bytes: Buffer, { offset }: Table, heap: HeapReader): Program | string | undefined {
+  const [from, length] = [bytes.readUInt32LE(offset + w.P_PROGRAM), bytes.readUInt32LE(offset + w.P_PROGRAM_BYTES)];
+  const section = readSection(bytes, from, length);
+  return section === undefined || typeof section === "string" ? section : decodeProgram(section, heap);
 }
 
 function decodeMetrics(bytes: Buffer, format: number): Decoded<Metrics> {

@@ -5,6 +5,8 @@ import { ADAPTER_HASHES_MAX, ATTRIBUTES_MAX } from "../wire/limits.ts";
 import * as w from "../wire/snapshot.ts";
 import { Heap } from "./heap.ts";
 import type { FailureMode } from "./kinds/object.ts";
+import { encodeModels } from "./models/encode-models.ts";
+import type { PoolModels } from "./models/models.ts";
 import { encodeProgram } from "./scheduling/encode-program.ts";
 import type { Program } from "./scheduling/program.ts";
 
@@ -23,6 +25,8 @@ export type TopologyPool = {
   /** `namespace/name`. */
   readonly name: string;
   readonly failureMode: FailureMode;
+  /** What the objects say about its models, if they say anything. */
+  readonly models?: PoolModels;
   readonly endpoints: readonly TopologyEndpoint[];
 };
 
@@ -85,7 +89,7 @@ function seal(blob: Buffer, format: Format, kind: number): Buffer {
   return blob;
 }
 
-/** The same pools, program and epoch always give the same bytes. */
+/** The same pools, program, models and epoch always give the same bytes. */
 export function encodeTopology(topology: Topology, format: Format = w.FORMAT): Buffer {
   const { pools } = topology;
   const { pool: poolBytes, endpoint: endpointBytes } = rowBytesOf(format);
@@ -96,6 +100,8 @@ export function encodeTopology(topology: Topology, format: Format = w.FORMAT): B
   const heap = new Heap();
   const isCurrent = format === w.FORMAT;
   const program = isCurrent && topology.program ? encodeProgram(topology.program, heap) : Buffer.alloc(0);
+  const models: Buffer[] = [];
+  let modelsOffset = programOffset + program.length;
   let row = 0;
   pools.forEach((pool, i) => {
     const at = w.HEADER_BYTES + i * poolBytes;
@@ -110,16 +116,21 @@ export function encodeTopology(topology: Topology, format: Format = w.FORMAT): B
       if (isCurrent) writeLabels(tables, rowAt, endpoint, heap);
       row += 1;
     }
+    if (!isCurrent || pool.models === undefined) return;
+    const table = encodeModels(pool.models, heap);
+    tables.writeUInt32LE(modelsOffset, at + w.P_MODELS);
+    tables.writeUInt32LE(table.length, at + w.P_MODELS_BYTES);
+    models.push(table);
+    modelsOffset += table.length;
   });
-  const heapOffset = programOffset + program.length;
   tables.writeBigUInt64LE(BigInt(topology.epoch), w.H_EPOCH);
   tables.writeUInt32LE(pools.length, w.H_POOL_COUNT);
   tables.writeUInt32LE(rowCount, w.H_ROW_COUNT);
-  tables.writeUInt32LE(heapOffset, w.H_HEAP_OFFSET);
+  tables.writeUInt32LE(modelsOffset, w.H_HEAP_OFFSET);
   tables.writeUInt32LE(heap.length, w.H_HEAP_LENGTH);
   tables.writeUInt32LE(w.HEADER_BYTES, w.H_POOLS_OFFSET);
   tables.writeUInt32LE(rowsOffset, w.H_ROWS_OFFSET);
-  return seal(Buffer.concat([tables, program, heap.bytes()]), format, w.KIND_TOPOLOGY);
+  return seal(Buffer.concat([tables, program, ...models, heap.bytes()]), format, w.KIND_TOPOLOGY);
 }
 
 function writePool(tables: Buffer, at: number, pool: TopologyPool, firstRow: number, heap: Heap): void {

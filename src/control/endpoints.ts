@@ -3,6 +3,7 @@
 
 import { ENDPOINTS_MAX, POOLS_MAX } from "../wire/limits.ts";
 import type { ConfigObject, Pod, Pool } from "./kinds/object.ts";
+import type { PoolModels } from "./models/models.ts";
 import { ENGINES_DEFAULT, type Engines, engineOf } from "./scrape/engines.ts";
 
 export type Endpoint = {
@@ -22,7 +23,12 @@ export type Endpoint = {
   readonly engine: string;
 };
 
-export type PoolEndpoints = { readonly pool: Pool; readonly endpoints: readonly Endpoint[] };
+export type PoolEndpoints = {
+  readonly pool: Pool;
+  readonly endpoints: readonly Endpoint[];
+  /** What the objects say about its models, if they say anything. */
+  readonly models?: PoolModels | undefined;
+};
 
 export type Membership = {
   readonly pools: readonly PoolEndpoints[];

@@ -1,9 +1,12 @@
-// What happens when the objects or the configuration have changed: membership anew, then all who go by it are told.
+// What happens when the objects or the configuration have changed: membership and models anew, then all who go by them
+// are told.
 
 import { isDeepStrictEqual } from "node:util";
-import { membership, type PoolEndpoints } from "./endpoints.ts";
+import { ofNewestGroup } from "./both-groups.ts";
+import { membership, type PoolEndpoints, poolName } from "./endpoints.ts";
 import type { ConfigObject } from "./kinds/object.ts";
 import type { Log } from "./log.ts";
+import { resolveModels } from "./models/resolve.ts";
 import type { Rollout } from "./rollout.ts";
 import { type Place, placeOf } from "./scheduling/labels.ts";
 import { SCHEDULING_DEFAULT, type Scheduling } from "./scheduling/scheduling.ts";
@@ -33,7 +36,7 @@ export class Follower {
 
   setObjects(objects: readonly ConfigObject[]): void {
     this.#objects = objects;
-    this.#follow("membership changed");
+    this.#follow("objects changed");
   }
 
   setScheduling(scheduling: Scheduling): void {
@@ -43,11 +46,7 @@ export class Follower {
 
   #follow(what: string): void {
     const { snapshot, fleet, rollout, place, log } = this.#options;
-    const { pools, left, doubts: strange } = membership(this.#objects ?? [], this.#scheduling.engines);
-    const doubts = [...strange, ...placeDoubts(pools, this.#scheduling)];
-    for (const sentence of left) if (!this.#told.has(sentence)) log("error", sentence);
-    for (const sentence of doubts) if (!this.#told.has(sentence)) log("warn", sentence);
-    this.#told = new Set([...left, ...doubts]);
+    const pools = this.#resolve();
     const next = this.#tellingApart(pools, place);
     if (isDeepStrictEqual(next, this.#last)) return;
     this.#last = next;
@@ -57,6 +56,23 @@ export class Follower {
     snapshot.setPools(pools);
     fleet.setTargets(snapshot.targets());
     rollout.start(pools);
+  }
+
+  /** Pools, their endpoints and models by the objects at present. What is strange about those is told once. */
+  #resolve(): readonly PoolEndpoints[] {
+    const { log } = this.#options;
+    const { objects, doubts: twice } = ofNewestGroup(this.#objects ?? []);
+    const members = membership(objects, this.#scheduling.engines);
+    const resolved = resolveModels(
+      objects,
+      members.pools.map(({ pool }) => pool),
+    );
+    const left = [...members.left, ...resolved.left];
+    const doubts = [...twice, ...members.doubts, ...resolved.doubts, ...placeDoubts(members.pools, this.#scheduling)];
+    for (const sentence of left) if (!this.#told.has(sentence)) log("error", sentence);
+    for (const sentence of doubts) if (!this.#told.has(sentence)) log("warn", sentence);
+    this.#told = new Set([...left, ...doubts]);
+    return members.pools.map((entry) => ({ ...entry, models: resolved.byPool.get(poolName(entry.pool)) }));
   }
 
   /** Everything that matters to anybody: of the labels only what the program asks for. */

@@ -150,13 +150,10 @@ function union(last: readonly Members[], next: readonly Members[]): readonly Mem
 }
 
 /** The pools of `pools`, each with those of its endpoints that `others` has too. */
-function common<E extends Members["endpoints"][number], P extends Members["pool"]>(
-  pools: readonly { readonly pool: P; readonly endpoints: readonly E[] }[],
-  others: readonly Members[],
-): readonly { readonly pool: P; readonly endpoints: readonly E[] }[] {
+function common<M extends Members>(pools: readonly M[], others: readonly Members[]): readonly M[] {
   const keys = new Map(others.map(({ pool, endpoints }) => [poolName(pool), new Set(endpoints.map(key))]));
-  return pools.map(({ pool, endpoints }) => {
-    const present = keys.get(poolName(pool));
-    return { pool, endpoints: endpoints.filter((endpoint) => present?.has(key(endpoint))) };
+  return pools.map((entry) => {
+    const present = keys.get(poolName(entry.pool));
+    return { ...entry, endpoints: entry.endpoints.filter((endpoint) => present?.has(key(endpoint))) };
   });
 }

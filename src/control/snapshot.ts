@@ -3,6 +3,7 @@
 import type { MetricsRow, Topology } from "./encode.ts";
 import { type Endpoint, type PoolEndpoints, poolName } from "./endpoints.ts";
 import { fnv1a } from "./hash.ts";
+import { describeModels, type ModelsView } from "./models/describe.ts";
 import type { Report } from "./report.ts";
 import { labelsToWire, type Place } from "./scheduling/labels.ts";
 import type { Scheduling } from "./scheduling/scheduling.ts";
@@ -47,7 +48,7 @@ export type PoolView = {
   readonly namespace: string;
   readonly name: string;
   readonly endpoints: readonly EndpointView[];
-};
+} & ModelsView;
 
 function nothingKnown(address: string, engine: string): Known {
   return {
@@ -158,10 +159,11 @@ export class Snapshot {
   }
 
   view(nowMs: number): readonly PoolView[] {
-    return this.#pools.map(({ pool, endpoints }) => ({
+    return this.#pools.map(({ pool, endpoints, models }) => ({
       namespace: pool.namespace,
       name: pool.name,
       endpoints: endpoints.map((endpoint) => this.#endpointView(endpoint, nowMs)),
+      ...describeModels(models),
     }));
   }
 
@@ -195,9 +197,10 @@ export function topologyOf(
   place: Place,
   epoch: number,
 ): Topology {
-  const topologyPools = pools.map(({ pool, endpoints }) => ({
+  const topologyPools = pools.map(({ pool, endpoints, models }) => ({
     name: poolName(pool),
     failureMode: pool.failureMode,
+    ...(models === undefined ? {} : { models }),
     endpoints: endpoints.map(({ address, pod, id, labels, hostname }) => ({
       address,
       pod,

@@ -7,7 +7,10 @@ export class ObjectStore {
   #objects: ReadonlyMap<string, ConfigObject> | undefined;
   readonly #onChange: (objects: readonly ConfigObject[]) => void;
 
-  /** `onChange` gets all objects after the first replacement and after each that changed something. */
+  /**
+   * `onChange` gets all objects after the first replacement and after each that changed something, their order
+   * included: of two objects that do not say when they were created, the first is the older.
+   */
   constructor(onChange: (objects: readonly ConfigObject[]) => void) {
     this.#onChange = onChange;
   }
@@ -16,7 +19,7 @@ export class ObjectStore {
   replace(objects: Iterable<ConfigObject>): void {
     const next = new Map<string, ConfigObject>();
     for (const object of objects) next.set(objectKey(object), object);
-    if (isDeepStrictEqual(next, this.#objects)) return;
+    if (isDeepStrictEqual([...next], [...(this.#objects ?? [])]) && this.#objects !== undefined) return;
     this.#objects = next;
     this.#onChange([...next.values()]);
   }

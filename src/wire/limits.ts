@@ -40,6 +40,8 @@ export const MODELS_MAX: u32 = 4096;
 /** Of one model name, and over all. */
 export const TARGETS_PER_MODEL_MAX: u32 = 64;
 export const TARGETS_MAX: u32 = 16_384;
+/** Of all this with its texts, so that the largest tables leave the endpoints most of SNAPSHOT_BYTES_MAX. */
+export const MODELS_TABLE_BYTES_MAX: u32 = 1_048_576;
 
 // Request control
 

@@ -51,7 +51,7 @@ function metrics(): AgentMetrics {
   const unknown = { waiting: null, running: null, kvUsage: null, inFlight: null, metricsAgeMs: null };
   const views = [A, B].map((address) => ({ address, pod: "p", ...unknown }) as EndpointView);
   return new AgentMetrics({
-    view: () => [{ namespace: "default", name: "llama", endpoints: views }],
+    view: () => [{ namespace: "default", name: "llama", endpoints: views, objectives: {}, models: [] }],
     push: () => ({ sentEpoch: 0, appliedEpoch: 0, notReady: undefined }),
     documents: () => ({ wrong: 0, total: 0 }),
   });

@@ -9,6 +9,7 @@ import { PATH_METRICS, PATH_TOPOLOGY } from "../../wire/names.ts";
 import { fetchDecoded, fetchReport } from "../control-socket.ts";
 import { UsageError } from "../flags.ts";
 import type { Runnable } from "../main.ts";
+import { modelsTables } from "../models-table.ts";
 import { programTable } from "../program-table.ts";
 import { table } from "../table.ts";
 
@@ -60,7 +61,7 @@ async function inspectSocket(path: string): Promise<string> {
   return [
     `epoch ${topology.topology.epoch}, ${state}, format ${topology.format}\n`,
     endpointTable(topology.topology, rows, report),
-    ...(topology.topology.program === undefined ? [] : [programTable(topology.topology.program)]),
+    ...rulesTables(topology.topology),
     workerTable(report),
   ].join("\n");
 }
@@ -68,8 +69,12 @@ async function inspectSocket(path: string): Promise<string> {
 type MetricsBlob = Extract<SnapshotBlob, { readonly kind: "metrics" }>;
 
 function topologyTables(topology: Topology): string {
-  const endpoints = endpointTable(topology, undefined, undefined);
-  return topology.program === undefined ? endpoints : `${endpoints}\n${programTable(topology.program)}`;
+  return [endpointTable(topology, undefined, undefined), ...rulesTables(topology)].join("\n");
+}
+
+/** What requests are picked and rewritten by. */
+function rulesTables({ program, pools }: Topology): readonly string[] {
+  return [...modelsTables(pools), ...(program === undefined ? [] : [programTable(program)])];
 }
 
 /** One line per endpoint, in the order of the snapshot. */

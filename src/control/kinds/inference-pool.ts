@@ -1,4 +1,4 @@
-// InferencePool inference.networking.k8s.io/v1.
+// InferencePool inference.networking.k8s.io/v1, and inference.networking.x-k8s.io/v1alpha2 that it was before.
 
 import * as v from "valibot";
 import { TARGET_PORTS_MAX } from "../../wire/limits.ts";
@@ -22,12 +22,12 @@ const matchLabels = v.pipe(
   v.maxEntries(MATCH_LABELS_MAX, matchLabelsPhrase),
 );
 
-/** The picker is the filter itself, so of endpointPickerRef only the failure mode is read. */
-const endpointPickerRef = mapping({
-  failureMode: maybe(v.picklist(["FailOpen", "FailClose"], "FailOpen or FailClose")),
-});
+const failureMode = maybe(v.picklist(["FailOpen", "FailClose"], "FailOpen or FailClose"));
+/** The picker is the filter itself, so of endpointPickerRef and extensionRef only the failure mode is read. */
+const endpointPickerRef = mapping({ failureMode });
+const extensionRef = mapping({ failureMode, portNumber: maybe(portNumber) });
 
-const schema = mapping({
+const schemaV1 = mapping({
   metadata,
   spec: mapping({
     selector: mapping({ matchLabels }),
@@ -37,9 +37,14 @@ const schema = mapping({
   }),
 });
 
+const schemaV1alpha2 = mapping({
+  metadata,
+  spec: mapping({ selector: matchLabels, targetPortNumber: portNumber, extensionRef: maybe(extensionRef) }),
+});
+
 /** Converts a parsed document. */
 export function inferencePoolV1(document: unknown): Converted<Pool> {
-  const checked = check(schema, document);
+  const checked = check(schemaV1, document);
   if (!checked.ok) return checked;
   const { metadata: meta, spec } = checked.value;
   return {
@@ -52,6 +57,25 @@ export function inferencePoolV1(document: unknown): Converted<Pool> {
       targetPorts: spec.targetPorts.map((port) => port.number),
       appProtocol: spec.appProtocol === "kubernetes.io/h2c" ? "h2c" : "http",
       failureMode: spec.endpointPickerRef?.failureMode ?? "FailClose",
+    },
+  };
+}
+
+/** Converts a parsed document. */
+export function inferencePoolV1alpha2(document: unknown): Converted<Pool> {
+  const checked = check(schemaV1alpha2, document);
+  if (!checked.ok) return checked;
+  const { metadata: meta, spec } = checked.value;
+  return {
+    ok: true,
+    value: {
+      kind: "InferencePool",
+      namespace: meta.namespace ?? NAMESPACE_DEFAULT,
+      name: meta.name,
+      matchLabels: spec.selector,
+      targetPorts: [spec.targetPortNumber],
+      appProtocol: "http",
+      failureMode: spec.extensionRef?.failureMode ?? "FailClose",
     },
   };
 }

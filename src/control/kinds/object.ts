@@ -3,7 +3,13 @@
 /** Where an endpoint picker's failure leads: FailClose answers 503, FailOpen goes on unsteered. */
 export type FailureMode = "FailOpen" | "FailClose";
 
-export type Pool = {
+/** Of a kind that has moved to another API group. */
+type Moved = {
+  /** The group that the object is of, when that is the one before the move. */
+  readonly olderGroup?: string | undefined;
+};
+
+export type Pool = Moved & {
   readonly kind: "InferencePool";
   readonly namespace: string;
   readonly name: string;
@@ -30,9 +36,65 @@ export type Pod = {
   readonly activePorts: readonly number[] | undefined;
 };
 
-export type ConfigObject = Pool | Pod;
+/** What an object says about the models of the pool that it names. */
+type OfPool = {
+  readonly namespace: string;
+  readonly name: string;
+  /** When it was created, in ms since 1970; undefined when it does not say. */
+  readonly createdMs: number | undefined;
+  /** In the object's own namespace. */
+  readonly poolRef: PoolRef;
+};
 
-/** What tells objects apart: `kind/namespace/name`. */
-export function objectKey(object: Pick<ConfigObject, "kind" | "namespace" | "name">): string {
-  return `${object.kind}/${object.namespace}/${object.name}`;
+export type PoolRef = {
+  /** Undefined when left out. */
+  readonly group: string | undefined;
+  readonly kind: string;
+  readonly name: string;
+};
+
+export type Objective = Moved &
+  OfPool & {
+    readonly kind: "InferenceObjective";
+    /** Below 0: its requests are shed first. */
+    readonly priority: number;
+  };
+
+export type Target = { readonly name: string; readonly weight: number };
+
+export type RewriteRule = {
+  /** Names of models; empty for every model. */
+  readonly models: readonly string[];
+  /** Empty: the model stays as it is. */
+  readonly targets: readonly Target[];
+};
+
+export type ModelRewrite = Moved &
+  OfPool & { readonly kind: "InferenceModelRewrite"; readonly rules: readonly RewriteRule[] };
+
+export type Criticality = "Critical" | "Standard" | "Sheddable";
+
+export type Model = OfPool & {
+  readonly kind: "InferenceModel";
+  readonly modelName: string;
+  readonly criticality: Criticality;
+  /** Empty: the model is sent under its own name. */
+  readonly targets: readonly Target[];
+};
+
+/** Objects that say something about models. */
+export type ModelObject = Objective | ModelRewrite | Model;
+
+export type ConfigObject = Pool | Pod | ModelObject;
+
+/** Whether the object with `key` may be the one that a document calls `kind/namespace/name`, in whatever group. */
+export function isCalled(called: string, key: string): boolean {
+  const [kind = "", ...rest] = key.split("/");
+  return [kind.split(".", 1)[0], ...rest].join("/") === called;
+}
+
+/** What tells objects apart: `kind/namespace/name`, and `kind.group/namespace/name` for one of an older group. */
+export function objectKey(object: ConfigObject): string {
+  const older = "olderGroup" in object && object.olderGroup !== undefined ? `.${object.olderGroup}` : "";
+  return `${object.kind}${older}/${object.namespace}/${object.name}`;
 }

@@ -1,6 +1,7 @@
 // Pieces of schema that every kind uses. A schema's message is the phrase that follows "expected" in an error.
 
 import * as v from "valibot";
+import type { PoolRef } from "./object.ts";
 
 /** A value that does not fit: where in the document, and a sentence that says what was expected. */
 export type Misfit = { readonly path: readonly (string | number)[]; readonly reason: string };
@@ -32,6 +33,10 @@ const dnsSubdomain = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-
 const namePhrase = "a name of lower-case letters, digits, '-' and '.', at most 253 long";
 const namespacePhrase = "a namespace of lower-case letters, digits and '-', at most 63 long";
 
+const groupPhrase = "an API group such as inference.networking.k8s.io";
+const kindPhrase = "a kind such as InferencePool";
+const kindName = /^[a-zA-Z]([-a-zA-Z0-9]*[a-zA-Z0-9])?$/;
+
 export const objectName = v.pipe(v.string(namePhrase), v.maxLength(253, namePhrase), v.regex(dnsSubdomain, namePhrase));
 export const objectNamespace = v.pipe(
   v.string(namespacePhrase),
@@ -53,6 +58,39 @@ export const labels = v.record(text, text, labelsPhrase);
 
 /** Every object has these. */
 export const metadata = mapping({ name: objectName, namespace: maybe(objectNamespace) });
+
+const timePhrase = "a time such as 2026-01-31T12:00:00Z";
+const rfc3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/;
+const time = v.pipe(
+  v.string(timePhrase),
+  v.check((value) => rfc3339.test(value) && !Number.isNaN(Date.parse(value)), timePhrase),
+);
+/** Of objects whose age counts. */
+export const datedMetadata = mapping({ ...metadata.entries, creationTimestamp: maybe(time) });
+
+/** Who an object is, and since when. */
+export function identityOf({ name, namespace, creationTimestamp }: v.InferOutput<typeof datedMetadata>) {
+  const createdMs = typeof creationTimestamp === "string" ? Date.parse(creationTimestamp) : undefined;
+  return { namespace: namespace ?? NAMESPACE_DEFAULT, name, createdMs };
+}
+
+/** What every object about models has: which pool it is for. */
+export const poolRef = mapping({
+  group: maybe(
+    v.pipe(
+      v.string(groupPhrase),
+      v.maxLength(253, groupPhrase),
+      v.check((group) => group === "" || dnsSubdomain.test(group), groupPhrase),
+    ),
+  ),
+  kind: maybe(v.pipe(v.string(kindPhrase), v.maxLength(63, kindPhrase), v.regex(kindName, kindPhrase))),
+  name: objectName,
+});
+
+/** An empty group is one that is left out. */
+export function poolRefOf({ group, kind, name }: v.InferOutput<typeof poolRef>): PoolRef {
+  return { group: group || undefined, kind: kind ?? "InferencePool", name };
+}
 
 function shown(input: unknown): string {
   if (input === undefined) return "nothing";

@@ -37,7 +37,10 @@ export type Problem = {
 export type FolderOptions = {
   readonly dir: string;
   readonly log: Log;
-  /** Called with all objects and all that is wrong, at once and whenever files changed. Keys of objects are unique. */
+  /**
+   * Called with all objects and all that is wrong, at once and whenever files changed. Keys of objects are unique; their
+   * order is that of the names of files, then of the places in a file.
+   */
   readonly onObjects: (objects: readonly ConfigObject[], problems: readonly Problem[]) => void;
 };
 
@@ -200,7 +203,7 @@ export class Folder {
     for (const file of [...this.#files.keys()].sort()) {
       const record = this.#files.get(file)!;
       problems.push(...record.problems);
-      for (const [key, { object, line }] of record.held) {
+      for (const [key, { object, line }] of inOrder(record.held)) {
         const owner = owners.get(key);
         if (owner === undefined) {
           inForce.set(key, object);
@@ -227,6 +230,11 @@ export class Folder {
       if (!reported.has(id)) log("info", `${file}: no longer wrong`, { file, was: reason });
     this.#reported = reported;
   }
+}
+
+/** What a broken document keeps in force stands where that document does. */
+function inOrder(held: ReadonlyMap<string, Held>): readonly (readonly [string, Held])[] {
+  return [...held].sort(([, a], [, b]) => a.line - b.line);
 }
 
 function second(file: string, line: number, key: string, owner: string): Problem {

@@ -4,7 +4,7 @@
 // not say it could be any of those that no other document of the file names: all of them stay until it can be read.
 // So nothing is removed because of a typing error.
 
-import type { ConfigObject } from "../kinds/object.ts";
+import { type ConfigObject, isCalled } from "../kinds/object.ts";
 import type { DocumentState } from "./documents.ts";
 import type { Problem } from "./folder.ts";
 
@@ -40,13 +40,13 @@ export function takeOver(
   for (const document of documents) {
     if (document.status !== "broken") continue;
     const { key, line, reason } = document;
-    const before = key === undefined ? undefined : previous.get(key);
-    if (key === undefined || (!document.certain && before === undefined)) {
+    const before = key === undefined ? [] : [...previous].filter(([other]) => isCalled(key, other));
+    if (key === undefined || (!document.certain && before.length === 0)) {
       nameless.push(document);
       continue;
     }
-    if (before && !held.has(key)) held.set(key, { object: before.object, line });
-    problems.push({ status: "broken", file, line, reason, key, kept: before ? [key] : [] });
+    for (const [other, { object }] of before) if (!held.has(other)) held.set(other, { object, line });
+    problems.push({ status: "broken", file, line, reason, key, kept: before.map(([other]) => other) });
   }
   const kept = nameless.length === 0 ? [] : [...previous.keys()].filter((key) => !held.has(key));
   for (const key of kept) held.set(key, previous.get(key)!);
