@@ -3,7 +3,7 @@
 /** Rows under a head, columns two spaces apart; numbers and "-" stand to the right. */
 export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const all = [head, ...rows];
-  const isNumeric = head.map((_, column) => rows.every((row) => /^(-|[\d.]+)$/.test(row[column] ?? "-")));
+  const isNumeric = head.map((_, column) => rows.every((row) => /^(-|-?[\d.]+)$/.test(row[column] ?? "-")));
   const width = head.map((_, column) => Math.max(...all.map((row) => (row[column] ?? "").length)));
   const line = (row: readonly string[]) =>
     head

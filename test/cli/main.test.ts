@@ -140,6 +140,35 @@ describe("inspect", () => {
     expect(stdout).toMatch(/^topology, format \d+, \d+ bytes, epoch 7\n/);
   });
 
+  test("a topology with what the objects say about models", async () => {
+    const rule = {
+      rule: "rollout",
+      targets: [
+        { name: "food-v1", weight: 90 },
+        { name: "food-v2", weight: 10 },
+      ],
+    };
+    const models = {
+      objectives: [{ name: "batch", priority: -10 }],
+      models: [
+        { name: "food", rule, priority: undefined, routes: true },
+        { name: "drink", rule: undefined, priority: 1, routes: false },
+      ],
+      generic: { rule: "others", targets: [{ name: "base", weight: 1 }] },
+    };
+    const { stdout } = await inspect(encodeTopology({ epoch: 7, pools: [{ ...pools[0]!, models }] }));
+    expect(stdout.split("\n").slice(6)).toEqual([
+      "POOL          OBJECTIVE  PRIORITY",
+      "default/chat  batch           -10",
+      "",
+      "POOL          MODEL  SENT-FOR               RULE     PRIORITY  ROUTES",
+      "default/chat  drink  -                      -               1  no",
+      "default/chat  food   food-v1:90 food-v2:10  rollout         -  yes",
+      "default/chat  *      base:1                 others          -  no",
+      "",
+    ]);
+  });
+
   test("a topology with its program", async () => {
     const { stdout } = await inspect(encodeTopology({ epoch: 7, pools: pools.slice(1), program: PROGRAM_DEFAULT }));
     expect(stdout.split("\n").slice(2)).toEqual([

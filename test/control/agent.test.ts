@@ -12,6 +12,7 @@ import type { PoolView } from "../../src/control/snapshot.ts";
 import { FakeIngest } from "./fake-ingest.ts";
 import { fakeServer } from "./fake-server.ts";
 import { logLines } from "./log-lines.ts";
+import { objective, rewrite, textOf } from "./models/documents.ts";
 import { podYaml, poolYaml } from "./objects.ts";
 import { temporaryDir, until } from "./until.ts";
 
@@ -90,6 +91,8 @@ describe("agent", () => {
             attributes: {},
           },
         ],
+        objectives: {},
+        models: [],
       },
     ]);
     const metrics = await get(agent, "/metrics");
@@ -187,6 +190,77 @@ describe("agent", () => {
     put("pod.yaml", podYaml("a", "127.0.0.1", { app: "m" }));
     await until("again", () => count() === 1, 1_000);
     await until("scraped", () => server.scrapesMs.length > scrapes);
+  });
+
+  test("objectives and rewrites alone change what is pushed; what is known of endpoints stays", async () => {
+    const { ingest, put, start, lines } = await started({ xdsDir: temporaryDir() });
+    const server = await fakeServer();
+    server.waiting = 7;
+    put("all.yaml", `${poolYaml("p", [server.port])}---\n${podYaml("a", "127.0.0.1")}`);
+    const agent = await start();
+    await until("metrics", () => endpointsOf(agent)[0]?.waiting === 7 && ingest.topologyEpoch > 0);
+    const firstEpoch = ingest.topologyEpoch;
+    server.answer = (_, response) => void response.writeHead(500).end();
+    const tables = () => {
+      const blob = ingest.taken("topology").at(-1)?.blob;
+      return blob?.kind === "topology" ? blob.topology.pools.map(({ models }) => models) : [];
+    };
+    expect(tables()).toEqual([undefined]);
+
+    const split = rewrite("split", [[["m"], { m1: 90, m2: 10 }]]);
+    put("models.yaml", textOf([objective("urgent", 5), split, objective("waiting", 1, { pool: "q" })]));
+    await until("an epoch of its own", () => ingest.topologyEpoch > firstEpoch, 1_000);
+    const rule = {
+      rule: "split",
+      targets: [
+        { name: "m1", weight: 90 },
+        { name: "m2", weight: 10 },
+      ],
+    };
+    expect(tables()).toEqual([
+      {
+        objectives: [{ name: "urgent", priority: 5 }],
+        models: [{ name: "m", rule, priority: undefined, routes: true }],
+        generic: undefined,
+      },
+    ]);
+    const sent = ingest.taken("topology").length;
+    await until("metrics of that epoch", () => {
+      const blob = ingest.taken("metrics").at(-1)?.blob;
+      return blob?.kind === "metrics" && blob.metrics.epoch === ingest.topologyEpoch;
+    });
+    const rows = ingest.taken("metrics").at(-1)?.blob;
+    expect(rows?.kind === "metrics" && rows.metrics.rows[0]?.waiting).toBe(7);
+    const { text } = await get(agent, "/snapshot");
+    expect((JSON.parse(text) as View).pools).toMatchObject([
+      {
+        endpoints: [{ waiting: 7 }],
+        objectives: { urgent: 5 },
+        models: [{ name: "m", targets: rule.targets, rule: "split", priority: null, routes: true }],
+      },
+    ]);
+    expect(lines.filter((line) => line.level === "warn").map((line) => line.message)).toContain(
+      "InferenceObjective default/waiting: waits for InferencePool default/q, which is not there",
+    );
+
+    put("models.yaml", textOf([split, objective("urgent", 5), objective("waiting", 2, { pool: "q" })]));
+    put("broken.yaml", textOf([objective("wrong", 0.5)]));
+    await until("the error", () => lines.some((line) => line.level === "error"));
+    expect(ingest.taken("topology")).toHaveLength(sent);
+    put("models.yaml", "");
+    await until("none again", () => tables()[0] === undefined, 1_000);
+    expect(endpointsOf(agent)[0]?.waiting).toBe(7);
+  });
+
+  test("two objects that change places in their file are a change: the first counts as the older", async () => {
+    const { put, start } = await started();
+    const objects = [poolYaml("p", [8000]), ...["a", "b"].map((name) => textOf([rewrite(name, [[["m"], [name]]])]))];
+    put("all.yaml", objects.join("---\n"));
+    const agent = await start();
+    const rules = () => (agent.snapshot() as View).pools.flatMap((pool) => pool.models.map(({ rule }) => rule));
+    expect(rules()).toEqual(["a"]);
+    put("all.yaml", objects.reverse().join("---\n"));
+    await until("the other", () => rules().join() === "b", 1_000);
   });
 
   test("is ready when its snapshot is taken, also one without pools, and not when the proxy is lost", async () => {

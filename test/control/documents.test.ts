@@ -90,11 +90,12 @@ describe("documents", () => {
   test("another version of a known kind is an error, an unknown kind is none", () => {
     const old = poolYaml("p", [8000]).replace(
       "inference.networking.k8s.io/v1",
-      "inference.networking.x-k8s.io/v1alpha2",
+      "inference.networking.x-k8s.io/v1alpha1",
     );
+    const read = "inference.networking.k8s.io/v1 or inference.networking.x-k8s.io/v1alpha2";
     expect(shown(old)).toEqual([
-      "broken 1 InferencePool/default/p apiVersion: expected inference.networking.k8s.io/v1 for InferencePool, " +
-        'found "inference.networking.x-k8s.io/v1alpha2"',
+      `broken 1 InferencePool/default/p apiVersion: expected ${read} for InferencePool, ` +
+        'found "inference.networking.x-k8s.io/v1alpha1"',
     ]);
     expect(shown("apiVersion: v1\nkind: Service\n")).toEqual(["foreign 1 v1 Service"]);
   });

@@ -7,6 +7,7 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { type ConfigObject, objectKey } from "../../src/control/kinds/object.ts";
 import { Folder, FolderError } from "../../src/control/source/folder.ts";
 import { logLines } from "./log-lines.ts";
+import { objective, textOf, X_K8S } from "./models/documents.ts";
 import { podYaml, poolYaml } from "./objects.ts";
 import { temporaryDir, until } from "./until.ts";
 
@@ -40,6 +41,35 @@ describe("folder", () => {
     expect(lines).toEqual([
       { level: "info", message: "objects of kind v1 Service are ignored", fields: { file: "service.yml", line: 1 } },
     ]);
+  });
+
+  test("objects are in the order of files, then of their places, also those that a broken document keeps", async () => {
+    const { put, seen, errors } = watching({
+      "b.yaml": textOf([objective("z"), objective("y"), objective("x")]),
+      "a.yaml": textOf([objective("w")]),
+    });
+    const names = () => seen.at(-1)!.map((object) => object.name);
+    expect(names()).toEqual(["w", "z", "y", "x"]);
+    put("b.yaml", textOf([objective("z"), objective("y", 0.5), objective("x")]));
+    await until("the error", () => errors().length === 1, 1_000);
+    expect(names()).toEqual(["w", "z", "y", "x"]);
+    put("c.yaml", textOf([objective("v")]));
+    await until("new", () => names().join("") === "wzyxv", 1_000);
+  });
+
+  test("an object may be there in both groups; broken in one, it stays as it was in that", async () => {
+    const both = (priority: number) => textOf([objective("a", 1, { group: X_K8S }), objective("a", priority)]);
+    const { put, keys, errors, folder } = watching({ "a.yaml": both(2) });
+    const found = ["InferenceObjective.inference.networking.x-k8s.io/default/a", "InferenceObjective/default/a"];
+    expect([keys(), errors()]).toEqual([found, []]);
+    put("a.yaml", both(0.5));
+    await until("the error", () => errors().length === 1, 1_000);
+    expect([keys(), folder.problems()]).toMatchObject([found, [{ status: "broken", key: found[1] }]]);
+    put("a.yaml", textOf([objective("a", 0.5)]));
+    await until("another file", () => folder.problems()[0]?.kept.length === 2, 1_000);
+    expect(keys()).toEqual(found);
+    put("a.yaml", textOf([objective("a", 3)]));
+    await until("mended", () => keys().length === 1, 1_000);
   });
 
   test("that is none is an error at the start", () => {

@@ -51,6 +51,29 @@ function rolling(taken: () => Promise<boolean> = () => Promise.resolve(true), di
 }
 
 describe("rollout", () => {
+  test("what the objects say about models goes with the pool, also when only removals can be told", async () => {
+    const models = { objectives: [{ name: "o", priority: 1 }], models: [], generic: undefined };
+    const seen: (readonly PoolEndpoints[])[] = [];
+    const dir = temporaryDir();
+    const { log } = logLines();
+    const xds = new XdsFiles({ dir, defaultPool: undefined, retryBufferBytes: 1 });
+    const apply = (pools: readonly PoolEndpoints[]) => {
+      seen.push(pools);
+      return Promise.resolve(true);
+    };
+    const rollout = new Rollout({ xds, log, apply });
+    onTestFinished(() => rollout.stop());
+    rollout.start(withPods(1, 2).map((entry) => ({ ...entry, models })));
+    await until("applied", () => seen.length === 1);
+    rmSync(dir, { recursive: true });
+    rollout.start(withPods(2, 3).map((entry) => ({ ...entry, models })));
+    await until("applied as far as it can be", () => seen.length === 2);
+    expect(seen.map((pools) => [hostsOf(pools), pools[0]?.models])).toEqual([
+      [["10.0.0.1", "10.0.0.2"], models],
+      [["10.0.0.2"], models],
+    ]);
+  });
+
   test("a new endpoint is in Envoy's file some time before the filter hears of it", async () => {
     const { rollout, applied, inEnvoy } = rolling();
     const startMs = performance.now();

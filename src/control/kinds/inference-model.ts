@@ -1,4 +1,5 @@
-// InferenceModel inference.networking.x-k8s.io/v1alpha2: objective and rewrite in one, as it was before there were both.
+// InferenceModel inference.networking.x-k8s.io/v1alpha2: a model's priority and its targets in one object, from before
+// there were InferenceObjective and InferenceModelRewrite.
 
 import * as v from "valibot";
 import type { Model } from "./object.ts";

@@ -38,8 +38,8 @@ export type FolderOptions = {
   readonly dir: string;
   readonly log: Log;
   /**
-   * Called with all objects and all that is wrong, at once and whenever files changed. Keys of objects are unique; their
-   * order is that of the names of files, then of the places in a file.
+   * Called with all objects and all that is wrong, at once and whenever files changed. Keys of objects are unique, and
+   * their order is that of the names of files, then of the places in a file.
    */
   readonly onObjects: (objects: readonly ConfigObject[], problems: readonly Problem[]) => void;
 };
