@@ -19,7 +19,7 @@ export class ObjectStore {
   replace(objects: Iterable<ConfigObject>): void {
     const next = new Map<string, ConfigObject>();
     for (const object of objects) next.set(objectKey(object), object);
-    if (isDeepStrictEqual([...next], [...(this.#objects ?? [])]) && this.#objects !== undefined) return;
+    if (this.#objects !== undefined && isDeepStrictEqual([...next], [...this.#objects])) return;
     this.#objects = next;
     this.#onChange([...next.values()]);
   }

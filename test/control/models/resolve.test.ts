@@ -1,7 +1,11 @@
 // What objects about models come to for each pool, and what is said of those that do not count.
 
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import type { ModelEntry } from "../../../src/control/models/models.ts";
+import { resolveModels } from "../../../src/control/models/resolve.ts";
+import { readDocuments } from "../../../src/control/source/documents.ts";
 import {
   MODELS_MAX,
   MODELS_TABLE_BYTES_MAX,
@@ -9,6 +13,7 @@ import {
   TARGETS_MAX,
   TARGETS_PER_MODEL_MAX,
 } from "../../../src/wire/limits.ts";
+import { pool } from "../objects.ts";
 import { bytesOf, model, objective, poolV1, poolV1alpha2, resolved, rewrite, X_K8S } from "./documents.ts";
 
 /** "name -> target:weight … (rule) priority routes", as far as there is something to say. */
@@ -252,6 +257,25 @@ describe("both groups", () => {
       `InferencePool default/p is there in two groups: that of inference.networking.k8s.io counts, not ${X_K8S}`,
     ]);
   });
+});
+
+test("the examples of docs/models.md are read, and come to what it says", () => {
+  const page = readFileSync(join(import.meta.dirname, "../../../docs/models.md"), "utf8");
+  const yaml = [...page.matchAll(/^```yaml\n(.*?)^```/gms)].map((match) => match[1]!).join("---\n");
+  const states = readDocuments(yaml, new Map()).documents;
+  expect(states.map((state) => (state.status === "broken" ? state.reason : state.status))).toEqual([
+    "good",
+    "good",
+    "good",
+  ]);
+  const objects = states.flatMap((state) => (state.status === "good" ? [state.object] : []));
+  const { byPool } = resolveModels(objects, [pool("chat")]);
+  const { objectives, models, generic } = byPool.get("default/chat")!;
+  expect(objectives).toEqual([{ name: "batch", priority: -10 }]);
+  expect(models.map(shown)).toEqual([
+    "food-review -> food-review-v1:90 food-review-v2:10 (food-rollout) priority 1 routes",
+  ]);
+  expect(generic?.targets).toEqual([{ name: "base", weight: 1 }]);
 });
 
 describe("bounds", () => {
