@@ -2,6 +2,7 @@
 // it becomes, written from src/wire/program.ts alone.
 
 import * as wire from "../../src/wire/program.ts";
+import { encodeFlow, type FlowSpec } from "./flow.ts";
 
 /** What a filter or scorer is called and set to. What is left out has the default of docs/scheduling.md. */
 export type StepSpec = FilterSpec | ScorerSpec;
@@ -111,6 +112,8 @@ export interface ProgramSpec {
   readonly maxOutputTokens?: number;
   readonly sessionTtlMs?: number;
   readonly coldSize?: number;
+  /** Left out: the program says nothing of it, and the filter's defaults count. */
+  readonly flow?: FlowSpec;
 }
 
 /** Where names of plugins, profiles and headers are put: [offset, length] in the blob's heap. */
@@ -258,7 +261,14 @@ export function stepsOf(profile: ProfileSpec): StepSpec[] {
 /** The bits of G_FLAGS that say what a program needs to know. */
 export function needs(program: ProgramSpec): number {
   const bits = program.profiles.flatMap(stepsOf).map(needsOf);
-  return bits.reduce((all, one) => all | one, program.matchPrefix === true ? wire.NEEDS_PREFIX : 0);
+  const prefix = program.matchPrefix === true ? wire.NEEDS_PREFIX : 0;
+  return bits.reduce((all, one) => all | one, prefix | (countsTokens(program.flow) ? wire.NEEDS_TOKENS : 0));
+}
+
+/** Whether saturation is of tokens in flight. */
+function countsTokens(flow: FlowSpec | undefined): boolean {
+  const detector = flow?.detector;
+  return detector?.type === "concurrency-detector" && detector.maxTokenConcurrency !== undefined;
 }
 
 function flagsOf(program: ProgramSpec): number {
@@ -377,5 +387,8 @@ export function encodeProgram(program: ProgramSpec, place: PlaceText): Buffer {
     names.writeUInt32LE(offset, index * wire.HEADER_NAME_BYTES);
     names.writeUInt32LE(length, index * wire.HEADER_NAME_BYTES + 4);
   });
-  return Buffer.concat([head, ...profiles, ...steps, names]);
+  const flow = program.flow === undefined ? Buffer.alloc(0) : encodeFlow(program.flow);
+  const tables = Buffer.concat([head, ...profiles, ...steps, names]);
+  if (flow.length > 0) tables.writeUInt32LE(tables.length, wire.G_FLOW);
+  return Buffer.concat([tables, flow]);
 }
