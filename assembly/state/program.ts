@@ -17,6 +17,7 @@ import {
   FILTER_TOPOLOGY,
   FILTERS,
   G_COLD_SIZE,
+  G_FLOW,
   G_PARSERS,
   G_SESSION_TTL_MS,
   HANDLER_DATA_PARALLEL,
@@ -33,6 +34,7 @@ import {
   SCORERS,
   STEP_BYTES,
 } from "../../src/wire/program";
+import { isGoodFlow } from "./flow_rows";
 
 @unmanaged
 export class Program {
@@ -47,7 +49,7 @@ export class Program {
   parsers: u32;
   staleMs: u32;
   sessionHeader: u32;
-  reserved: u32;
+  flow: u32;
   blockSize: u32;
   capacity: u32;
   maxTokens: u32;
@@ -58,6 +60,7 @@ export class Program {
   coldSize: u32;
 }
 if (offsetof<Program>("parsers") != G_PARSERS) ERROR("Program and program.ts differ");
+if (offsetof<Program>("flow") != G_FLOW) ERROR("Program and program.ts differ");
 if (offsetof<Program>("sessionTtlMs") != G_SESSION_TTL_MS) ERROR("Program and program.ts differ");
 if (offsetof<Program>("coldSize") != G_COLD_SIZE) ERROR("Program and program.ts differ");
 
@@ -141,7 +144,9 @@ export function isGood(p: usize, length: u32, heapLength: u32): bool {
     if (name.length == 0 || name.length > HEADER_NAME_BYTES_MAX) return false;
     if (!isInHeap(name.offset, name.length, heapLength)) return false;
   }
-  return true;
+  const flowAt = program.flow;
+  if (flowAt == 0) return true;
+  return flowAt >= bytes && flowAt <= length && (flowAt & 7) == 0 && isGoodFlow(p + flowAt, length - flowAt);
 }
 
 function isInHeap(offset: u32, length: u32, heapLength: u32): bool {

@@ -1,6 +1,7 @@
 // Scheduling programs in the snapshot: damaged ones are refused whole, and what a program can answer itself.
 
 import { describe, expect, test } from "vitest";
+import * as flow from "../../src/wire/flow.ts";
 import * as wire from "../../src/wire/program.ts";
 import { ENDPOINT_BYTES, HEADER_BYTES, P_PROGRAM, P_PROGRAM_BYTES, POOL_BYTES } from "../../src/wire/snapshot.ts";
 import { headerOf } from "../host/drive.ts";
@@ -13,6 +14,8 @@ const B = "10.0.0.2:8000";
 const PROFILES_AT = wire.PROGRAM_BYTES;
 const STEPS_AT = PROFILES_AT + wire.PROFILE_BYTES;
 const HEADERS_AT = STEPS_AT + 2 * wire.STEP_BYTES;
+const FLOW_AT = HEADERS_AT + wire.HEADER_NAME_BYTES;
+const BANDS_AT = FLOW_AT + flow.FLOW_BYTES;
 
 const program: ProgramSpec = {
   profiles: [
@@ -21,6 +24,7 @@ const program: ProgramSpec = {
       scorers: [{ type: "session-affinity-scorer", sources: ["x-session-id"] }],
     },
   ],
+  flow: { bands: [{ priority: 5 }, { priority: -5 }] },
 };
 
 function gatewayBy(by: ProgramSpec): Gateway {
@@ -70,6 +74,34 @@ describe("a damaged program is refused, and what was in force stays", () => {
     ["a weight that is no number", f64(Number.NaN, STEPS_AT + wire.STEP_BYTES + wire.S_WEIGHT)],
     ["a header without a name", u32(0, HEADERS_AT + 4)],
     ["a header's name beyond the heap", u32(1e6, HEADERS_AT)],
+    ["flow control inside its tables", u32(FLOW_AT - 8, wire.G_FLOW)],
+    ["flow control that is not aligned", u32(FLOW_AT + 4, wire.G_FLOW)],
+    ["flow control beyond its end", u32(1e6, wire.G_FLOW)],
+    ["flow control near 2³²", u32(0xfffffff8, wire.G_FLOW)],
+    ["flow control whose bands are beyond its end", u32(5, FLOW_AT + flow.L_BAND_COUNT)],
+    ["flow control without default bands", u32(1, FLOW_AT + flow.L_BAND_COUNT)],
+    ["bands without end", u32(0x8000_0002, FLOW_AT + flow.L_BAND_COUNT)],
+    ["an unknown detector", u32(2, FLOW_AT + flow.L_DETECTOR)],
+    ["an unknown usage-limit policy", u32(2, FLOW_AT + flow.L_USAGE)],
+    ["an unknown domain", u32(2, FLOW_AT + flow.L_DOMAIN)],
+    ["a queue threshold of 0", f64(0, FLOW_AT + flow.L_QUEUE_THRESHOLD)],
+    ["a KV threshold that is no number", f64(Number.NaN, FLOW_AT + flow.L_KV_THRESHOLD)],
+    ["a concurrency of 0", f64(0, FLOW_AT + flow.L_MAX_CONCURRENCY)],
+    ["a token concurrency of 0", f64(0, FLOW_AT + flow.L_MAX_TOKEN_CONCURRENCY)],
+    ["a ceiling below 0", f64(-1, FLOW_AT + flow.L_CEILING)],
+    ["a ceiling without end", f64(Number.POSITIVE_INFINITY, FLOW_AT + flow.L_CEILING)],
+    ["a highest ceiling that is no number", f64(Number.NaN, FLOW_AT + flow.L_MAX_CEILING)],
+    ["a request limit that is no number", f64(Number.NaN, FLOW_AT + flow.L_MAX_REQUESTS)],
+    ["a byte limit below 0", f64(-1, FLOW_AT + flow.L_MAX_BYTES)],
+    ["a time to live below 0", f64(-1, FLOW_AT + flow.L_TTL_MS)],
+    ["a time to live without endpoints that is no number", f64(Number.NaN, FLOW_AT + flow.L_EMPTY_TTL_MS)],
+    ["an unknown fairness policy", u32(2, BANDS_AT + flow.W_FAIRNESS)],
+    ["an unknown ordering policy", u32(3, BANDS_AT + flow.BAND_BYTES + flow.W_ORDERING)],
+    ["a band's request limit below 0", f64(-1, BANDS_AT + flow.W_MAX_REQUESTS)],
+    ["a band's byte limit that is no number", f64(Number.NaN, BANDS_AT + 3 * flow.BAND_BYTES + flow.W_MAX_BYTES)],
+    ["a band's time to live that is no number", f64(Number.NaN, BANDS_AT + flow.W_TTL_MS)],
+    ["bands of one priority", u32(5, BANDS_AT + 3 * flow.BAND_BYTES + flow.W_PRIORITY)],
+    ["bands that are not in order", u32(6, BANDS_AT + 3 * flow.BAND_BYTES + flow.W_PRIORITY)],
   ];
 
   test.each(cases)("%s", (_, damage) => {
