@@ -25,7 +25,7 @@ export type ConfigView = { readonly file: string | null; readonly errors: readon
   | { readonly [Name in keyof ProgramView]: null }
 );
 
-const NO_PROGRAM = { profileHandler: null, profiles: null, settings: null } as const;
+const NO_PROGRAM = { profileHandler: null, profiles: null, settings: null, flowControl: null } as const;
 
 export class Config {
   readonly #options: ConfigOptions;

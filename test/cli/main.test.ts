@@ -9,6 +9,7 @@ import { join, resolve } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { ENTRY_PATH } from "../../src/cli/paths.ts";
 import { encodeMetrics, encodeTopology } from "../../src/control/encode.ts";
+import { BAND_DEFAULT, FLOW_DEFAULT } from "../../src/control/scheduling/flow.ts";
 import { PROGRAM_DEFAULT } from "../../src/control/scheduling/program.ts";
 import { run, start } from "./command-line.ts";
 
@@ -185,6 +186,27 @@ describe("inspect", () => {
       "default  kv-cache-utilization-scorer             2",
       "default  in-flight-scorer                        3  floor=4",
       "default  max-score-picker                        -  maxNumOfEndpoints=3",
+      "",
+      "flow control off; saturation by utilization-detector queueDepthThreshold=5 kvCacheUtilThreshold=0.8 " +
+        "metricsStalenessThresholdMs=200",
+      "",
+    ]);
+  });
+
+  test("a topology with flow control", async () => {
+    const flow = { ...FLOW_DEFAULT, queues: true, bands: [{ ...BAND_DEFAULT, priority: 10, ttlMs: 0 }] };
+    const { stdout } = await inspect(
+      encodeTopology({ epoch: 7, pools: pools.slice(1), program: { ...PROGRAM_DEFAULT, flow } }),
+    );
+    expect(stdout.split("\n").slice(-7)).toEqual([
+      "flow control on; saturation by utilization-detector queueDepthThreshold=5 kvCacheUtilThreshold=0.8 " +
+        "metricsStalenessThresholdMs=200; defaultRequestTtlSeconds=60 noEndpointRequestTtlSeconds=60 " +
+        "usageLimitPolicy=static-usage-limit-policy threshold=1 enableEviction=false",
+      "",
+      "PRIORITY    REQUESTS       BYTES  TTL SECONDS  FAIRNESS                     ORDERING",
+      "others ≥ 0      5000  1000000000           60  round-robin-fairness-policy  fcfs-ordering-policy",
+      "others < 0      5000  1000000000           60  round-robin-fairness-policy  fcfs-ordering-policy",
+      "10              5000  1000000000            0  round-robin-fairness-policy  fcfs-ordering-policy",
       "",
     ]);
   });

@@ -107,7 +107,9 @@ describe("at the start", () => {
     await until("held", () => lines.some(({ message }) => message.includes("what the proxy holds stays in force")));
     expect(second.notReady()).toMatch(/config\.yaml:4:10: .*que-scorer is no type of plugin/);
     // What the proxy holds is not known here.
-    expect(second.snapshot()).toMatchObject({ config: { profileHandler: null, profiles: null, settings: null } });
+    expect(second.snapshot()).toMatchObject({
+      config: { profileHandler: null, profiles: null, settings: null, flowControl: null },
+    });
     expect(ingest.taken("topology")).toHaveLength(pushes);
     writeFileSync(configFile, scoredBy("load-aware-scorer"));
     await within("mended", RELOAD_MS, () => steps() === "load-aware-scorer");

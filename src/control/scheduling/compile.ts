@@ -6,8 +6,10 @@ import { readAuthorities } from "../scrape/credentials.ts";
 import { ENGINES_DEFAULT, type Engines } from "../scrape/engines.ts";
 import { type Complaint, Document, type Fields, oneOf, type Value } from "./document.ts";
 import { headerCountOf } from "./encode-program.ts";
+import { readFlowControl } from "./flow-control.ts";
 import { type Listed, listPlugins } from "./listed-plugins.ts";
 import type { Attribute } from "./plugins/attributes.ts";
+import { DEFAULT_POLICIES } from "./plugins/flow-policies.ts";
 import { MISSING } from "./plugins/missing.ts";
 import { PARSERS } from "./plugins/parsers.ts";
 import type { DataSettings, Handler } from "./plugins/plugin.ts";
@@ -16,7 +18,7 @@ import { unlisted } from "./plugins/references.ts";
 import { readProfiles, SharedSettings } from "./profiles.ts";
 import { needsOf, OUTPUT_DEFAULT, PREFIX_DEFAULT, PROGRAM_DEFAULT, type Profile, type Program } from "./program.ts";
 import type { Scheduling } from "./scheduling.ts";
-import { checkDetector, checkFeatureGates, checkFlowControl, metricsOf, type Plugins } from "./sections.ts";
+import { metricsOf, type Plugins, readFeatureGates } from "./sections.ts";
 import { suggest } from "./suggest.ts";
 
 const API_VERSIONS = ["llm-d.ai/v1alpha1", "inference.networking.x-k8s.io/v1alpha1"] as const;
@@ -82,12 +84,8 @@ function compile(sections: Fields, authorities: ReadAuthorities): Scheduling | u
   const handler = handlerOf(sections, plugins, profiles);
   const parsers = parsersOf(sections, plugins);
   const settings = settingsOf(sections, plugins);
-  checkFeatureGates(sections.get("featureGates"));
-  checkFlowControl(sections.get("flowControl"), plugins);
-  const detector = sections.get("saturationDetector");
-  detector?.warn("is deprecated, use flowControl.saturationDetector instead; no request is shed for saturation yet");
-  checkDetector(detector, plugins);
-  const program = programOf({ profiles, ...handler, parsers }, settings, shared);
+  const flow = readFlowControl(sections, plugins, readFeatureGates(sections.get("featureGates")));
+  const program = programOf({ profiles, ...handler, parsers, flow }, settings, shared);
   if (headerCountOf(program) > HEADER_NAMES_MAX)
     sections.at.error(
       `expected at most ${HEADER_NAMES_MAX} names of headers in all plugins, found ${headerCountOf(program)}`,
@@ -107,7 +105,7 @@ function compile(sections: Fields, authorities: ReadAuthorities): Scheduling | u
 
 /** Prefixes are matched for counts of tokens alone where their producer is listed. */
 function programOf(
-  own: Pick<Program, "profiles" | "parsers"> & Handler,
+  own: Pick<Program, "profiles" | "parsers" | "flow"> & Handler,
   { prefix = PREFIX_DEFAULT, output = OUTPUT_DEFAULT, staleMs = PROGRAM_DEFAULT.staleMs }: DataSettings,
   { sessionHeader, sessionTtlMs, coldSize }: SharedSettings,
 ): Program {
@@ -181,12 +179,16 @@ function expectMetrics(attributes: readonly Attribute[], { families }: Engines):
   }
 }
 
-/** Plugins of these roles count under the name of their type, and for those who refer to them. */
+const POLICIES = ["fairness policy", "ordering policy", "usage-limit policy"];
+
+/** Data and the default policies count under the names of their types too, the others for those who refer to them. */
 function tellUnused(plugins: Plugins): void {
   for (const { name, type, at, plugin, use } of plugins.values()) {
-    const counts = plugin === undefined || name === type || use.isReferred;
-    if (!counts && ["data", "place labels", "session id"].includes(plugin.role))
-      at.warn(`nothing refers to ${name}, it has no effect`);
+    if (plugin === undefined || use.isReferred) continue;
+    const isData = ["data", "place labels", "session id"].includes(plugin.role);
+    const isPolicy = POLICIES.includes(plugin.role);
+    const counts = name === type && (isData || DEFAULT_POLICIES.includes(type));
+    if ((isData || isPolicy) && !counts) at.warn(`nothing refers to ${name}, it has no effect`);
   }
 }
 

@@ -3,6 +3,8 @@
 import { HEADER_NAME_BYTES_MAX, HEADER_NAMES_MAX, PROFILES_MAX, STEPS_MAX } from "../../wire/limits.ts";
 import * as p from "../../wire/program.ts";
 import type { HeapReader } from "../heap.ts";
+import { decodeFlow } from "./decode-flow.ts";
+import { FLOW_DEFAULT } from "./flow.ts";
 import { needsOf, type Profile, type Program, type Step } from "./program.ts";
 
 /** Names of plugins and profiles are free text of a document. */
@@ -41,7 +43,9 @@ export function decodeProgram(bytes: Buffer, heap: HeapReader): Program | string
   ] as const;
   for (const [what, number, end] of numbers)
     if (number !== p.NONE && number >= end) return `number ${number} of the ${what}, expected less than ${end}`;
-  const program = { profiles, ...settingsOf(bytes, headers) };
+  const flow = word(p.G_FLOW) === 0 ? FLOW_DEFAULT : decodeFlow(bytes.subarray(word(p.G_FLOW)));
+  if (typeof flow === "string") return flow;
+  const program = { profiles, ...settingsOf(bytes, headers), flow };
   const always = (word(p.G_FLAGS) & p.NEEDS_PREFIX & ~needsOf(program)) !== 0;
   return { ...program, prefix: { ...program.prefix, always } };
 }
@@ -59,7 +63,10 @@ function tablesOf(bytes: Buffer): Tables | string {
   }
   const [profiles, steps, headers] = counts.map(([, at]) => bytes.readUInt32LE(at)) as [number, number, number];
   const expected = p.PROGRAM_BYTES + profiles * p.PROFILE_BYTES + steps * p.STEP_BYTES + headers * p.HEADER_NAME_BYTES;
-  if (bytes.length !== expected) return `${bytes.length} bytes, expected ${expected} for its counts`;
+  const flowAt = bytes.readUInt32LE(p.G_FLOW);
+  if (flowAt !== 0 && flowAt !== expected) return `flow control at ${flowAt}, expected at ${expected}`;
+  if (flowAt === 0 ? bytes.length !== expected : bytes.length < expected)
+    return `${bytes.length} bytes, expected ${expected} for its counts`;
   return { profiles, steps, headers };
 }
 
@@ -108,7 +115,7 @@ function readProfile(
   };
 }
 
-function settingsOf(bytes: Buffer, headers: readonly string[]): Omit<Program, "profiles"> {
+function settingsOf(bytes: Buffer, headers: readonly string[]): Omit<Program, "profiles" | "flow"> {
   const word = (at: number): number => bytes.readUInt32LE(at);
   const optional = (at: number): number | undefined => (word(at) === p.NONE ? undefined : word(at));
   const flags = word(p.G_FLAGS);

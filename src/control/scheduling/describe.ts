@@ -1,6 +1,7 @@
 // Programs in the words of the document they come from, for people.
 
 import * as p from "../../wire/program.ts";
+import { describeFlow, type FlowView } from "./describe-flow.ts";
 import { needsOf, type Profile, type Program, type Step } from "./program.ts";
 
 export type Parameters = Readonly<Record<string, string | number | boolean | readonly string[]>>;
@@ -19,6 +20,7 @@ export type ProgramView = {
   readonly profileHandler: { readonly type: string; readonly parameters: Parameters };
   readonly profiles: readonly ProfileView[];
   readonly settings: Parameters;
+  readonly flowControl: FlowView;
 };
 
 const LEVEL_NAMES = ["host", "rack", "zone", "region"];
@@ -144,6 +146,7 @@ export function describeProgram(program: Program, attributes: readonly string[] 
     profileHandler: handlerView(program),
     profiles: program.profiles.map((profile) => profileView(profile, attributes)),
     settings: settingsView(program),
+    flowControl: describeFlow(program.flow),
   };
 }
 

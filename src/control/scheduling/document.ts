@@ -212,12 +212,11 @@ export class Value {
     return ms ?? this.expected(expected);
   }
 
-  /** A Kubernetes quantity such as 100, 500M or 1Gi. */
-  quantity(): undefined {
+  /** The whole number that a Kubernetes quantity such as 100, 500M or 1Gi stands for, rounded up. */
+  quantity(): number | undefined {
     const value = this.#scalar();
-    const isFit = /^\+?(\d+\.?\d*|\.\d+)([eE][+-]?\d+|[numkMGTPE]|[KMGTPE]i)?$/.test(String(value ?? ""));
-    if (!isFit) this.expected("a quantity such as 100, 500M or 1Gi");
-    return undefined;
+    const isWritten = typeof value === "string" || typeof value === "number";
+    return (isWritten ? quantityOf(String(value)) : undefined) ?? this.expected("a quantity such as 100, 500M or 1Gi");
   }
 
   #scalar(): unknown {
@@ -313,4 +312,25 @@ function durationMs(text: string): number | undefined {
   for (const [, amount, unit] of text.matchAll(/(\d+\.?\d*|\.\d+)(ns|us|µs|ms|s|m|h)/g))
     ms += Number(amount) * UNIT_MS[unit!]!;
   return text.startsWith("-") ? -ms : ms;
+}
+
+const DECIMAL_POWERS: Readonly<Record<string, number>> = {
+  n: -9,
+  u: -6,
+  m: -3,
+  k: 3,
+  M: 6,
+  G: 9,
+  T: 12,
+  P: 15,
+  E: 18,
+};
+const BINARY_PREFIXES = "KMGTPE";
+
+function quantityOf(text: string): number | undefined {
+  const [, amount, exponent, decimal, binary] =
+    /^\+?(\d+\.?\d*|\.\d+)(?:[eE]([+-]?\d+)|([numkMGTPE])|([KMGTPE])i)?$/.exec(text) ?? [];
+  if (amount === undefined) return undefined;
+  if (binary !== undefined) return Math.ceil(Number(amount) * 1024 ** (BINARY_PREFIXES.indexOf(binary) + 1));
+  return Math.ceil(Number(`${amount}e${exponent ?? DECIMAL_POWERS[decimal ?? ""] ?? 0}`));
 }

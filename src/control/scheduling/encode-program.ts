@@ -2,6 +2,7 @@
 
 import * as p from "../../wire/program.ts";
 import type { Heap } from "../heap.ts";
+import { encodeFlow } from "./encode-flow.ts";
 import { needsOf, type Profile, type Program, type Step } from "./program.ts";
 
 /** Names of headers by number. A step's headers have numbers in a row. */
@@ -37,10 +38,14 @@ export function encodeProgram(program: Program, heap: Heap): Buffer {
   const steps = profiles.flatMap((profile) => profile.steps);
   const stepsAt = p.PROGRAM_BYTES + profiles.length * p.PROFILE_BYTES;
   const headersAt = stepsAt + steps.length * p.STEP_BYTES;
-  const bytes = Buffer.alloc(headersAt + headers.names.length * p.HEADER_NAME_BYTES);
+  const flowAt = headersAt + headers.names.length * p.HEADER_NAME_BYTES;
+  const flow = encodeFlow(program.flow);
+  const bytes = Buffer.alloc(flowAt + flow.length);
   bytes.writeUInt32LE(profiles.length, p.G_PROFILE_COUNT);
   bytes.writeUInt32LE(steps.length, p.G_STEP_COUNT);
   bytes.writeUInt32LE(headers.names.length, p.G_HEADER_COUNT);
+  bytes.writeUInt32LE(flow.length === 0 ? 0 : flowAt, p.G_FLOW);
+  flow.copy(bytes, flowAt);
   writeSettings(bytes, program, headers);
   let firstStep = 0;
   profiles.forEach((profile, i) => {

@@ -14,6 +14,7 @@ import {
   WEIGHT_QUEUE,
 } from "../../wire/policy.ts";
 import * as p from "../../wire/program.ts";
+import { type Detector, FLOW_DEFAULT, type Flow } from "./flow.ts";
 
 /** A filter or a scorer of a profile. */
 export type Step = {
@@ -78,6 +79,7 @@ export type Program = {
   readonly sessionTtlMs: number;
   /** How many endpoints no-hit-lru-scorer remembers. */
   readonly coldSize: number;
+  readonly flow: Flow;
 };
 
 export const PREFIX_DEFAULT: Program["prefix"] = {
@@ -123,12 +125,19 @@ export const PROGRAM_DEFAULT: Program = {
   output: OUTPUT_DEFAULT,
   sessionTtlMs: SESSION_TTL_MS,
   coldSize: COLD_SIZE,
+  flow: FLOW_DEFAULT,
 };
 
 /** What the steps need to know: the NEEDS_… bits of the wire. */
 export function needsOf(program: Program): number {
-  const first = program.prefix.always ? p.NEEDS_PREFIX : 0;
+  const first = (program.prefix.always ? p.NEEDS_PREFIX : 0) | needsOfDetector(program.flow.detector);
   return program.profiles.flatMap(({ steps }) => steps).reduce((needs, step) => needs | needsOfStep(step), first);
+}
+
+function needsOfDetector(detector: Detector): number {
+  return detector.kind === "concurrency" && detector.maxTokenConcurrency < Number.POSITIVE_INFINITY
+    ? p.NEEDS_TOKENS
+    : 0;
 }
 
 function needsOfStep({ id, flags, numbers }: Step): number {

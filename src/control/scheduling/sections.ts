@@ -1,8 +1,8 @@
-// Sections of the document that are not about scheduling. What is not in force yet is checked all the same.
+// Sections of the document that are about neither scheduling nor flow control. What is not in force yet is checked
+// all the same.
 
 import type { Fields, Value } from "./document.ts";
 import type { Listed } from "./listed-plugins.ts";
-import { POLICIES } from "./plugins/missing.ts";
 import { unlisted } from "./plugins/references.ts";
 import { suggest } from "./suggest.ts";
 
@@ -10,7 +10,9 @@ export type Plugins = ReadonlyMap<string, Listed>;
 
 const GATES = ["flowControl", "haPopulateNonLeaderDatastore"];
 
-export function checkFeatureGates(section: Value | undefined): void {
+/** Whether flow control is on; of a gate that is named twice the last one counts. */
+export function readFeatureGates(section: Value | undefined): boolean {
+  let isOn = false;
   for (const item of section?.list() ?? []) {
     const [gate = "", value] = item.text()?.split("=") ?? [];
     if (gate === "" && value === undefined) continue;
@@ -21,9 +23,9 @@ export function checkFeatureGates(section: Value | undefined): void {
       );
     } else if (value !== undefined && !/^\s*(true|false|t|f|1|0)\s*$/i.test(value))
       item.expected(`${gate}, ${gate}=true or ${gate}=false`);
-    else if (gate === "flowControl" && !/^\s*(false|f|0)\s*$/i.test(value ?? ""))
-      item.warn("flow control is not there yet: requests are not queued");
+    else if (gate === "flowControl") isOn = !/^\s*(false|f|0)\s*$/i.test(value ?? "");
   }
+  return isOn;
 }
 
 /** The plugin that the member `pluginRef` of a section names. Undefined after complaints, and without the section. */
@@ -44,55 +46,6 @@ export function referredBy(reference: Value, plugins: Plugins, builtIn: readonly
   if (found === undefined && !builtIn.includes(name)) unlisted(reference, name, [...plugins.keys(), ...builtIn]);
   if (found !== undefined) found.use.isReferred = true;
   return found;
-}
-
-const BAND_FIELDS = ["priority", "maxBytes", "maxRequests", "fairnessPolicyRef", "orderingPolicyRef"];
-const DETECTORS = ["utilization-detector", "concurrency-detector"];
-
-export function checkFlowControl(section: Value | undefined, plugins: Plugins): void {
-  const fields = section?.fields([
-    "maxBytes",
-    "maxRequests",
-    "defaultRequestTTL",
-    "noEndpointRequestTTL",
-    "defaultPriorityBand",
-    "defaultNegativePriorityBand",
-    "priorityBands",
-    "usageLimitPolicyPluginRef",
-    "saturationDetector",
-    "enableEviction",
-  ]);
-  if (fields === undefined) return;
-  section?.warn("flow control is not there yet: this section is checked, and has no effect");
-  for (const name of ["maxBytes", "maxRequests"]) fields.get(name)?.quantity();
-  for (const name of ["defaultRequestTTL", "noEndpointRequestTTL"]) fields.get(name)?.duration();
-  fields.get("enableEviction")?.boolean();
-  const bands = fields.get("priorityBands")?.list() ?? [];
-  const defaults = ["defaultPriorityBand", "defaultNegativePriorityBand"].flatMap((name) => fields.get(name) ?? []);
-  for (const band of [...defaults, ...bands]) checkBand(band, plugins);
-  checkPolicy(fields, "usageLimitPolicyPluginRef", plugins);
-  checkDetector(fields.get("saturationDetector"), plugins);
-}
-
-function checkBand(band: Value, plugins: Plugins): void {
-  const fields = band.fields(BAND_FIELDS);
-  if (fields === undefined) return;
-  fields.get("priority")?.number({ whole: true });
-  for (const name of ["maxBytes", "maxRequests"]) fields.get(name)?.quantity();
-  for (const name of ["fairnessPolicyRef", "orderingPolicyRef"]) checkPolicy(fields, name, plugins);
-}
-
-function checkPolicy(fields: Fields, name: string, plugins: Plugins): void {
-  const reference = fields.get(name);
-  if (reference?.text()) referredBy(reference, plugins, POLICIES);
-}
-
-export function checkDetector(section: Value | undefined, plugins: Plugins): void {
-  const reference = section?.fields(["pluginRef"])?.get("pluginRef");
-  if (!reference?.text()) return;
-  const found = referredBy(reference, plugins, DETECTORS.slice(0, 1));
-  if (found?.plugin !== undefined && !DETECTORS.includes(found.type))
-    reference.error(`${found.name} is a ${found.type}, expected one of ${DETECTORS.join(", ")}`);
 }
 
 const METRICS_SOURCE = "metrics-data-source";

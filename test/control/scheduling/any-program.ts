@@ -1,7 +1,9 @@
 // Programs of any kind, within the limits of the wire.
 
 import fc from "fast-check";
+import { FLOW_DEFAULT, type Flow, highestFirst } from "../../../src/control/scheduling/flow.ts";
 import { needsOf, type Profile, type Program, type Step } from "../../../src/control/scheduling/program.ts";
+import * as l from "../../../src/wire/flow.ts";
 import { HEADER_NAMES_MAX } from "../../../src/wire/limits.ts";
 import * as p from "../../../src/wire/program.ts";
 
@@ -35,6 +37,44 @@ const profile: fc.Arbitrary<Profile> = fc.record({
   endpoints: fc.integer({ min: 1, max: 8 }),
 });
 
+const limit = fc.oneof(fc.double({ min: 0, noNaN: true }), fc.constantFrom(0, 1, Number.POSITIVE_INFINITY));
+
+const bandFields = {
+  maxRequests: limit,
+  maxBytes: limit,
+  ttlMs: limit,
+  fairness: fc.constantFrom(l.FAIRNESS_ROUND_ROBIN, l.FAIRNESS_GLOBAL_STRICT),
+  ordering: fc.constantFrom(l.ORDERING_FCFS, l.ORDERING_EDF, l.ORDERING_SLO),
+};
+const priority = fc.integer({ min: -(2 ** 31), max: 2 ** 31 - 1 });
+
+const flow: fc.Arbitrary<Flow> = fc.record({
+  queues: fc.boolean(),
+  evicts: fc.boolean(),
+  detector: fc.oneof(
+    fc.record({ kind: fc.constant("utilization" as const), queueThreshold: limit, kvThreshold: limit, staleMs: u32 }),
+    fc.record({ kind: fc.constant("concurrency" as const), maxConcurrency: limit, maxTokenConcurrency: limit }),
+  ),
+  usage: fc.oneof(
+    fc.record({ kind: fc.constant("static" as const), ceiling: limit }),
+    fc.record({
+      kind: fc.constant("holdback" as const),
+      domain: fc.constantFrom(l.DOMAIN_RANK, l.DOMAIN_VALUE),
+      minCeiling: limit,
+      maxCeiling: limit,
+    }),
+  ),
+  maxRequests: limit,
+  maxBytes: limit,
+  ttlMs: limit,
+  emptyTtlMs: limit,
+  defaultBand: fc.record(bandFields),
+  defaultNegativeBand: fc.record(bandFields),
+  bands: fc
+    .uniqueArray(fc.record({ ...bandFields, priority }), { selector: (band) => band.priority, maxLength: 4 })
+    .map(highestFirst),
+});
+
 const anyOf: fc.Arbitrary<Program> = fc
   .record({
     profiles: fc.array(profile, { minLength: 1, maxLength: 3 }),
@@ -56,6 +96,7 @@ const anyOf: fc.Arbitrary<Program> = fc
     output: fc.record({ counts: fc.boolean(), ratio: number, maxTokens: number }),
     sessionTtlMs: number,
     coldSize: u32,
+    flow: fc.oneof(flow, fc.constant(FLOW_DEFAULT)),
   })
   .map(({ hasDefault, ...rest }) => ({ ...rest, defaultProfile: hasDefault ? rest.profiles.length - 1 : undefined }))
   .map((program) => {

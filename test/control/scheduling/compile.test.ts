@@ -418,9 +418,9 @@ describe("metrics", () => {
 describe("warnings", () => {
   test("what is not in force is told with its place", () => {
     expect(warningsOf(loading("fairness-by-program"))).toEqual([
-      "5:5: featureGates[0]: flow control is not there yet: requests are not queued",
-      "8:11: plugins[1].type: program-aware-fairness: flow control is not there yet; it has no effect",
-      "11:3: flowControl: flow control is not there yet: this section is checked, and has no effect",
+      "8:11: plugins[1].type: program-aware-fairness: fairness by program is not there yet; it has no effect",
+      "15:24: flowControl.defaultPriorityBand.fairnessPolicyRef: program-aware-fairness: " +
+        "fairness by program is not there yet; round-robin-fairness-policy counts",
     ]);
   });
 
@@ -429,7 +429,7 @@ describe("warnings", () => {
       "the old name of the API",
       [],
       "saturationDetector: {pluginRef: utilization-detector}",
-      /^saturationDetector: is deprecated, use flowControl.saturationDetector instead; no request is shed/,
+      /^saturationDetector: is deprecated, use flowControl.saturationDetector instead$/,
     ],
     ["parser", [], "parser: {pluginRef: openai-parser}", /^parser: is deprecated, use requestHandler.parsers/],
     [

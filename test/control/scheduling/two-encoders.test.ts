@@ -121,6 +121,44 @@ test.each<[name: string, text: string, spec: ProgramSpec]>([
       ],
     },
   ],
+  [
+    "saturation without queues",
+    configYaml(
+      ["{type: queue-scorer}", "{type: utilization-detector, parameters: {metricsStalenessThreshold: 1s}}"],
+      ["pluginRef: queue-scorer"],
+      "saturationDetector: {pluginRef: utilization-detector}",
+    ),
+    {
+      staleMs: 1000,
+      profiles: [{ scorers: [{ type: "queue-scorer" }] }],
+      flow: { detector: { type: "utilization-detector", staleMs: 1000 } },
+    },
+  ],
+  [
+    "queues by priority",
+    loading("queues-by-priority"),
+    {
+      profiles: [{ scorers: [{ type: "queue-scorer" }] }],
+      flow: {
+        queues: true,
+        evicts: true,
+        detector: { type: "concurrency-detector", maxConcurrency: 16, maxTokenConcurrency: 200_000 },
+        usage: { type: "priority-holdback-policy", minCeiling: 0.5, maxCeiling: 0.9, domain: "value" },
+        maxRequests: 20_000,
+        maxBytes: 2_147_483_648,
+        ttlMs: 30_000,
+        emptyTtlMs: 600_000,
+        defaultBand: { maxRequests: 500, ordering: "edf" },
+        defaultNegativeBand: { maxRequests: 50, maxBytes: 1_000_000, ttlMs: 0 },
+        bands: [
+          { priority: 0, maxRequests: 500, ordering: "edf" },
+          { priority: 5 },
+          { priority: -10, ttlMs: 1_500 },
+          { priority: 100, fairness: "global-strict", ordering: "slo-deadline" },
+        ],
+      },
+    },
+  ],
 ])("%s", (_, text, spec) => {
   const compiled = compileConfig(text);
   if (!compiled.ok) throw new Error(compiled.errors[0]?.message);

@@ -1,5 +1,6 @@
 // Filters, but for those by labels. See docs/scheduling.md.
 
+import { STALE_MS } from "../../../wire/policy.ts";
 import * as p from "../../../wire/program.ts";
 import type { Value } from "../document.ts";
 import { asScraped } from "./as-scraped.ts";
@@ -140,10 +141,18 @@ const utilizationDetector: PluginType = {
     if (staleMs !== undefined && !(staleMs >= 1 && staleMs <= 3_600_000)) stale?.expected("a duration from 1ms to 1h");
     const headroom = headroomOf(parameters);
     const numbers = [queue * headroom, asScraped(kvUsage * headroom)];
+    const written = staleMs === undefined ? {} : { staleMs: Math.round(staleMs) };
     return {
       role: "step",
       filter: () => ({ id: p.FILTER_UTILIZATION_DETECTOR, numbers }),
-      ...(staleMs === undefined ? {} : { staleMs: Math.round(staleMs) }),
+      saturation: {
+        kind: "utilization",
+        queueThreshold: queue,
+        kvThreshold: asScraped(kvUsage),
+        staleMs: STALE_MS,
+        ...written,
+      },
+      ...written,
     };
   },
 };
@@ -156,11 +165,14 @@ const concurrencyDetector: PluginType = {
     const requests = parameters.get("maxConcurrency")?.number({ whole: true, min: 1 }) ?? 100;
     const tokens = parameters.get("maxTokenConcurrency")?.number({ whole: true, min: 1 }) ?? 1_000_000;
     const headroom = headroomOf(parameters);
-    const numbers = [
-      mode === "tokens" ? Number.POSITIVE_INFINITY : Math.floor(requests * headroom),
-      mode === "requests" ? Number.POSITIVE_INFINITY : Math.floor(tokens * headroom),
-    ];
-    return filter(() => ({ id: p.FILTER_CONCURRENCY_DETECTOR, numbers }));
+    const maxConcurrency = mode === "tokens" ? Number.POSITIVE_INFINITY : requests;
+    const maxTokenConcurrency = mode === "requests" ? Number.POSITIVE_INFINITY : tokens;
+    const numbers = [maxConcurrency, maxTokenConcurrency].map((limit) => Math.floor(limit * headroom));
+    return {
+      role: "step",
+      filter: () => ({ id: p.FILTER_CONCURRENCY_DETECTOR, numbers }),
+      saturation: { kind: "concurrency", maxConcurrency, maxTokenConcurrency },
+    };
   },
 };
 

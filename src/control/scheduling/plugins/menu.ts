@@ -2,6 +2,7 @@
 
 import { coreMetricsExtractor } from "./engine-configs.ts";
 import { FILTERS } from "./filters.ts";
+import { FLOW_POLICIES } from "./flow-policies.ts";
 import { LABEL_FILTERS } from "./label-filters.ts";
 import { MISSING } from "./missing.ts";
 import { PARSERS } from "./parsers.ts";
@@ -22,6 +23,7 @@ const MENU: Readonly<Record<string, PluginType>> = {
   ...PARSERS,
   ...PRODUCERS,
   ...SOURCES,
+  ...FLOW_POLICIES,
   "core-metrics-extractor": coreMetricsExtractor,
   "topology-extractor": topologyExtractor,
 };

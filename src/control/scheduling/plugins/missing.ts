@@ -6,7 +6,7 @@ const LATENCY = "predicted latency is not there yet";
 const PRECISE = "the precise prefix cache is not there yet, approx-prefix-cache-producer is";
 const MULTIMODAL = "the cache of multimodal embeddings is not there yet";
 const MULTICLUSTER = "several clusters are not there yet";
-const FLOW_CONTROL = "flow control is not there yet";
+const EVICTION = "who is evicted is not for plugins to say: priorities below 0, the lowest first, the newest of them";
 const GPU = "metrics of GPUs are not there yet";
 const GRPC = "gRPC is not there yet";
 
@@ -17,6 +17,12 @@ const works = (why: string): Missing => ({ why, worksListed: true });
 const referred = (why: string): Missing => ({ why });
 /** A filter or a scorer: without profiles it works by being listed. */
 const step = (why: string): Missing => ({ why, isStep: true });
+
+/** Policies of flow control: another one counts where they are referred to. */
+export const MISSING_POLICIES: Readonly<Record<string, string>> = {
+  "program-aware-fairness": "fairness by program is not there yet",
+  "soft-reflective-ceiling-policy": "ceilings that open and close by turns are not there yet",
+};
 
 export const MISSING: Readonly<Record<string, Missing>> = {
   "disagg-profile-handler": works(DISAGGREGATION),
@@ -52,17 +58,9 @@ export const MISSING: Readonly<Record<string, Missing>> = {
   "models-data-extractor": referred("lists of models are not there yet"),
   "vllmgrpc-parser": referred(GRPC),
   "vertexai-parser": referred(GRPC),
-  "global-strict-fairness-policy": referred(FLOW_CONTROL),
-  "round-robin-fairness-policy": referred(FLOW_CONTROL),
-  "program-aware-fairness": referred(FLOW_CONTROL),
-  "fcfs-ordering-policy": referred(FLOW_CONTROL),
-  "edf-ordering-policy": referred(FLOW_CONTROL),
-  "slo-deadline-ordering-policy": referred(FLOW_CONTROL),
-  "static-usage-limit-policy": referred(FLOW_CONTROL),
-  "priority-holdback-policy": referred(FLOW_CONTROL),
-  "soft-reflective-ceiling-policy": referred(FLOW_CONTROL),
-  "sheddable-eviction-filter": referred(FLOW_CONTROL),
-  "priority-then-time-eviction-order-policy": referred(FLOW_CONTROL),
+  ...Object.fromEntries(Object.entries(MISSING_POLICIES).map(([type, why]) => [type, referred(why)])),
+  "sheddable-eviction-filter": referred(EVICTION),
+  "priority-then-time-eviction-order-policy": referred(EVICTION),
   "agent-identity": referred("flows by agent are not there yet"),
   "request-attribute-reporter": referred("reports of request attributes are not there yet"),
   "disaggregatedset-rollout-screener": works("rollouts of disaggregated sets are not there yet"),
@@ -70,8 +68,3 @@ export const MISSING: Readonly<Record<string, Missing>> = {
   "destination-endpoint-served-verifier": referred("plugins for tests are not there"),
   tokenizer: referred("it is deprecated: four bytes of text count as one token, as with token-producer"),
 };
-
-/** Policies of flow control, to which its section may refer without listing them. */
-export const POLICIES = Object.entries(MISSING)
-  .filter(([, { why }]) => why === FLOW_CONTROL)
-  .map(([type]) => type);

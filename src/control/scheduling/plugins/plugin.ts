@@ -2,6 +2,7 @@
 
 import type { Engines } from "../../scrape/engines.ts";
 import type { Fields, Value } from "../document.ts";
+import type { Detector, Usage } from "../flow.ts";
 import type { Program, Step } from "../program.ts";
 import type { Column, DocumentAccess, LabelFilter, PlaceLabels } from "../scheduling.ts";
 import type { Attribute } from "./attributes.ts";
@@ -44,6 +45,8 @@ export type Plugin =
       readonly scorer?: MakeStep;
       /** Of a detector, which counts where it is not referred to as well. */
       readonly staleMs?: number;
+      /** Of a detector, where flow control goes by it: of all endpoints, without its headroom. */
+      readonly saturation?: Detector;
     }
   | { readonly role: "picker"; readonly picker: number; readonly endpoints: number }
   | { readonly role: "profile handler"; readonly make: (profiles: readonly string[]) => Handler }
@@ -52,6 +55,9 @@ export type Plugin =
   /** Headers that name the session, read in the place of a request's attribute. */
   | { readonly role: "session id"; readonly header: string | undefined }
   | { readonly role: "place labels"; readonly labels: PlaceLabels }
+  | { readonly role: "fairness policy"; readonly fairness: number }
+  | { readonly role: "ordering policy"; readonly ordering: number }
+  | { readonly role: "usage-limit policy"; readonly usage: Usage }
   /** Of the reference, not of ours. */
   | { readonly role: "missing"; readonly why: string; readonly isStep: boolean };
 
