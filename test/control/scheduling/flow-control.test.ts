@@ -59,6 +59,11 @@ describe("what is left out", () => {
     expect(flowOf(["{type: queue-scorer}"], "featureGates: [flowControl, flowControl=false]")).toEqual(FLOW_DEFAULT);
   });
 
+  test("without the gate limits and policies do not count", () => {
+    const text = "flowControl: {maxRequests: 1, enableEviction: true, priorityBands: [{priority: 1}]}";
+    expect(flowOf(["{type: static-usage-limit-policy, parameters: {threshold: 0.5}}"], text)).toEqual(FLOW_DEFAULT);
+  });
+
   test("with the gate alone, too, but for the gate", () => {
     expect(flowOf(["{type: queue-scorer}"], GATE)).toEqual({ ...FLOW_DEFAULT, queues: true });
   });
