@@ -18,6 +18,8 @@ export interface EngineOptions {
   readonly blocks: number;
   /** Tokens in one block. */
   readonly blockSize: number;
+  /** From admission to the begin of prefill, for each sequence by itself: time to first token that load leaves alone. */
+  readonly startMs: number;
   /** Tokens of prompt per second, all sequences together. Infinity: no time at all. */
   readonly prefillTokensPerS: number;
   /** Tokens of answer per second of one sequence that is alone. Infinity: no time at all. */
@@ -58,7 +60,7 @@ export interface Sequence<Owner> {
   /** Passed over because every adapter place was in use. */
   deferred: boolean;
   hold: Hold | undefined;
-  /** When its adapter is loaded. */
+  /** When it may compute: its adapter is loaded, and startMs are over. */
   readyMs: number;
   cachedTokens: number;
   /** Tokens put out. */
@@ -201,16 +203,16 @@ export class Engine<Owner> {
       if (this.#prefill.size + this.#decode.size >= this.options.maxRunning) return;
       const { job } = sequence;
       // As in vLLM, who lacks an adapter place lets others pass; who lacks blocks does not.
-      const readyMs = job.adapter === undefined ? this.#nowMs : this.#adapters.acquire(job.adapter, this.#nowMs);
-      sequence.deferred = readyMs === undefined;
-      if (readyMs === undefined) continue;
+      const loadedMs = job.adapter === undefined ? this.#nowMs : this.#adapters.acquire(job.adapter, this.#nowMs);
+      sequence.deferred = loadedMs === undefined;
+      if (loadedMs === undefined) continue;
       const hold = this.#takeBlocks(job);
       if (hold === undefined) {
         if (job.adapter !== undefined) this.#adapters.release(job.adapter);
         return;
       }
       sequence.hold = hold;
-      sequence.readyMs = readyMs;
+      sequence.readyMs = Math.max(loadedMs, this.#nowMs + this.options.startMs);
       sequence.cachedTokens = hold.hits * this.options.blockSize;
       this.#prefixQueryTokens += job.promptTokens;
       this.#prefixHitTokens += sequence.cachedTokens;

@@ -6,6 +6,7 @@ const DEFAULTS: EngineOptions = {
   maxRunning: 64,
   blocks: 8192,
   blockSize: 16,
+  startMs: 0,
   prefillTokensPerS: 20_000,
   decodeTokensPerS: 50,
   decodeSlowdown: 0.3,

@@ -6,6 +6,7 @@ const OPTIONS: EngineOptions = {
   maxRunning: 4,
   blocks: 1001,
   blockSize: 16,
+  startMs: 0,
   prefillTokensPerS: 1000,
   decodeTokensPerS: 100,
   decodeSlowdown: 0,
@@ -53,6 +54,12 @@ describe("the engine's time", () => {
     engine.submit(job("a"));
     engine.submit(job("b"));
     expect(timesOf(engine, 500)).toEqual({ a: [100, 190], b: [200, 290] });
+  });
+
+  test("the time before prefill passes side by side, in a slot", () => {
+    const engine = engineOf({ maxRunning: 2, startMs: 50, prefillTokensPerS: Number.POSITIVE_INFINITY });
+    for (const owner of ["a", "b", "c"]) engine.submit(job(owner));
+    expect(timesOf(engine, 500)).toEqual({ a: [50, 140], b: [50, 140], c: [190, 280] });
   });
 
   test("company slows an answer down by no more than the given share", () => {
