@@ -19,7 +19,7 @@ export const simOptions = {
   "start-ms": {
     type: "string",
     placeholder: "MS",
-    description: "from a free slot to prefill, side by side (default 0)",
+    description: "from admission to prefill (default 0)",
   },
   "prefill-tokens-per-s": { type: "string", placeholder: "N", description: "prompt speed (default 20000)" },
   "decode-tokens-per-s": { type: "string", placeholder: "N", description: "speed of one answer (default 50)" },

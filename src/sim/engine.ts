@@ -18,7 +18,7 @@ export interface EngineOptions {
   readonly blocks: number;
   /** Tokens in one block. */
   readonly blockSize: number;
-  /** From admission to the begin of prefill, for each sequence by itself: time to first token that load leaves alone. */
+  /** From admission to prefill, for each sequence by itself: a time to first token that load leaves alone. */
   readonly startMs: number;
   /** Tokens of prompt per second, all sequences together. Infinity: no time at all. */
   readonly prefillTokensPerS: number;

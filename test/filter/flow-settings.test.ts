@@ -1,6 +1,10 @@
 // What the filter makes of the flow-control part of a program: which band counts, and where a priority stops.
 
 import { beforeAll, describe, expect, test } from "vitest";
+import { Heap } from "../../src/control/heap.ts";
+import { compileConfig } from "../../src/control/scheduling/compile.ts";
+import * as agent from "../../src/control/scheduling/encode-program.ts";
+import { loading } from "../control/scheduling/documents.ts";
 import { compileEntry } from "../host/compile.ts";
 import { encodeFlow, type FlowSpec } from "../host/flow.ts";
 import { encodeProgram } from "../host/program.ts";
@@ -30,7 +34,10 @@ beforeAll(async () => {
 });
 
 function take(flow: FlowSpec): void {
-  const program = encodeProgram({ profiles: [{}], flow }, () => [0, 0]);
+  put(encodeProgram({ profiles: [{}], flow }, () => [0, 0]));
+}
+
+function put(program: Buffer): void {
   new Uint8Array(filter.memory.buffer, filter.bufferPointer()).set(program);
   expect(filter.take(program.length, HEAP_BYTES)).toBe(1);
 }
@@ -48,6 +55,14 @@ test("a program that says something is read where it stands", () => {
   const flow: FlowSpec = { queues: true, ttlMs: 5, bands: [{ priority: 3, maxRequests: 7 }] };
   take(flow);
   expect(flowInForce().equals(encodeFlow(flow))).toBe(true);
+});
+
+test("a program that the agent compiled is taken", () => {
+  const compiled = compileConfig(loading("queues-by-priority"));
+  if (!compiled.ok) throw new Error(compiled.errors[0]?.message);
+  put(agent.encodeProgram(compiled.scheduling.program, new Heap()));
+  expect(filter.ceilingOf(100)).toBe(0.9);
+  expect(filter.bandOf(5)).toBe(3);
 });
 
 describe("the band that counts", () => {

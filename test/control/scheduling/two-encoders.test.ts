@@ -4,7 +4,9 @@ import { expect, test } from "vitest";
 import { decodeSnapshot } from "../../../src/control/decode.ts";
 import { encodeTopology } from "../../../src/control/encode.ts";
 import { compileConfig } from "../../../src/control/scheduling/compile.ts";
+import { encodeFlow } from "../../../src/control/scheduling/encode-flow.ts";
 import type { Program } from "../../../src/control/scheduling/program.ts";
+import { encodeFlow as writeFlow } from "../../host/flow.ts";
 import type { ProgramSpec } from "../../host/program.ts";
 import * as host from "../../host/snapshot.ts";
 import { configYaml, loading } from "./documents.ts";
@@ -167,4 +169,6 @@ test.each<[name: string, text: string, spec: ProgramSpec]>([
   const theirs = decoded(host.encodeTopology(1, [{ name: POOL, program: spec, endpoints: [] }]));
   expect(ours).toEqual(unnamed(compiled.scheduling.program));
   expect(ours).toEqual(theirs);
+  const flow = spec.flow === undefined ? Buffer.alloc(0) : writeFlow(spec.flow);
+  expect(encodeFlow(compiled.scheduling.program.flow)).toEqual(flow);
 });
