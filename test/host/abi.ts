@@ -11,6 +11,10 @@ export const STATUS_CAS_MISMATCH = 8;
 export const ACTION_CONTINUE = 0;
 /** Headers: stop, and the body callbacks come (allow_on_headers_stop_iteration). Data: stop and buffer. */
 export const ACTION_STOP = 1;
+/** Data: stop, buffer, and read no more from the client while the buffer is full; the next chunk is seen alone. */
+export const ACTION_WATERMARK = 2;
+/** Data: stop; what came is dropped. */
+export const ACTION_NO_BUFFER = 3;
 
 export const BUFFER_REQUEST_BODY = 0;
 export const BUFFER_RESPONSE_BODY = 1;

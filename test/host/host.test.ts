@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { STREAM_REQUEST } from "./abi.ts";
 import { decodePairs, encodePairs } from "./header-map.ts";
 import { buildProbe } from "./probe.ts";
 import { Process } from "./process.ts";
@@ -37,8 +38,10 @@ function post(mode: string): Run {
     false,
   );
   stream.requestBody("abc", false);
+  if (mode.startsWith("park-early")) process.advanceMs(100);
   stream.requestBody("defg", false);
   stream.requestBody("", true);
+  process.advanceMs(100);
   if (stream.request.sentHeaders !== undefined) stream.setProperty("upstream.address", "127.0.0.1:1");
   stream.responseHeaders([[":status", "200"]], false);
   stream.responseBody("xyz", false);
@@ -152,6 +155,85 @@ describe("a stream as Envoy 1.40.0 runs it", () => {
       "log path: status 1 status: status 1",
       ...END,
     ]);
+  });
+});
+
+describe("a stream that is resumed from a tick, as Envoy 1.40.0 runs it", () => {
+  const HELD = (path: string) => [...START, data(3, 0, path), data(7, 0, path), data(7, 1, path)];
+  const ANSWERED = ["response_headers 200 end=0 x-a: status 1 upstream: known path: status 2 set late: 2", ...BODY_OUT];
+  const ticked = (path: string, size: number) => [
+    "tick path: status 2 nobody: 2",
+    `effective 0 path: ${path} all: ${size} bytes set: 0`,
+  ];
+
+  test("its headers and body are at hand until it goes on, then only the body", () => {
+    const { stream, said } = post("park");
+    expect(said).toEqual([
+      ...HELD("/park"),
+      ...ticked("/park", 7),
+      "continue 0 all: 7 bytes set: 2",
+      ...ANSWERED,
+      "log path: /park status: 200",
+      ...END,
+    ]);
+    expect(stream.request.sentHeaders).toContainEqual(["x-probe", "ticked"]);
+    expect(Buffer.concat(stream.request.sentBody).toString()).toBe("abcdefg");
+  });
+
+  test("a local reply from there comes back through its response callbacks", () => {
+    const { stream, said } = post("park-reply");
+    expect(said).toEqual([
+      ...HELD("/park-reply"),
+      ...ticked("/park-reply", 7),
+      "reply 0",
+      "response_headers 403 end=0 x-a: b upstream: status 1 path: /park-reply set late: 0",
+      "response_body size=2 end=1 status: status 2",
+      "log path: /park-reply status: 403",
+      ...END,
+    ]);
+    expect(stream.localResponse?.status).toBe(403);
+    expect(stream.request.sentHeaders).toBeUndefined();
+  });
+
+  test("a close from there ends it without an answer", () => {
+    const { stream, said } = post("park-close");
+    expect(said).toEqual([
+      ...HELD("/park-close"),
+      ...ticked("/park-close", 7),
+      "close 0",
+      "log path: /park-close status: status 1",
+      ...END,
+    ]);
+    expect(stream.resetByFilter).toBe(true);
+  });
+
+  test.each([
+    ["park-early", 3, "abcdefg"],
+    ["park-early-watermark", 0, "abcdefg"],
+    ["park-early-dropped", 0, "defg"],
+  ])("%s: what comes after it was resumed is seen alone and passes", (mode, size, sent) => {
+    const { stream, said } = post(mode);
+    expect(said).toEqual([
+      ...START,
+      data(3, 0, `/${mode}`),
+      ...ticked(`/${mode}`, size),
+      `continue 0 all: ${size} bytes set: 2`,
+      data(4, 0, "status 2"),
+      data(0, 1, "status 2"),
+      ...ANSWERED,
+      `log path: /${mode} status: 200`,
+      ...END,
+    ]);
+    expect(Buffer.concat(stream.request.sentBody).toString()).toBe(sent);
+  });
+
+  test("a stream that is not held cannot be resumed: Envoy would go wrong", () => {
+    const process = new Process(join(directory, "probe.wasm"));
+    const vm = process.newVm();
+    const stream = vm.stream(vm.root("cfg", "vmcfg"));
+    stream.requestHeaders([[":path", "/pass"]], false);
+    stream.continueStream(STREAM_REQUEST);
+    expect(() => process.advanceMs(100)).toThrow("nothing of it is held");
   });
 });
 

@@ -11,11 +11,15 @@ const SOURCE = `
 import {
   proxy_log, proxy_send_local_response, proxy_get_header_map_value, proxy_get_buffer_bytes,
   proxy_replace_header_map_value, proxy_remove_header_map_value, proxy_get_property,
+  proxy_set_effective_context, proxy_continue_stream, proxy_close_stream, proxy_set_tick_period_milliseconds,
 } from "@gcoredev/proxy-wasm-sdk-as/assembly/imports";
 
 const outPointer = memory.data(4, 4);
 const outSize = memory.data(4, 4);
 let mode = "";
+/** The stream that the next tick does something with, 0 = none; and what. */
+let parked: u32 = 0;
+let plan = "";
 
 export function abort(message: string | null, file: string | null, line: u32, column: u32): void { unreachable(); }
 export function proxy_abi_version_0_2_1(): void {}
@@ -62,7 +66,22 @@ export function proxy_on_context_create(id: u32, parent: u32): void {
 export function proxy_on_vm_start(root: u32, size: u32): u32 { say("vm_start " + size.toString()); return 1; }
 export function proxy_on_configure(root: u32, size: u32): u32 {
   say("configure " + size.toString() + ", " + bytes(7, 0, 100) + ", " + bytes(6, 0, 100));
+  proxy_set_tick_period_milliseconds(100);
   return 1;
+}
+export function proxy_on_tick(root: u32): void {
+  if (parked == 0) return;
+  const id = parked;
+  parked = 0;
+  say("tick path: " + header(0, ":path").split("?")[0] + " nobody: " + proxy_set_effective_context(9999).toString());
+  say("effective " + proxy_set_effective_context(id).toString() + " path: " + header(0, ":path").split("?")[0]
+    + " all: " + bytes(0, 0, 1000000) + " set: " + set(0, "x-probe", "ticked").toString());
+  if (plan == "park-reply") say("reply " + reply(403).toString());
+  else if (plan == "park-close") say("close " + proxy_close_stream(0).toString());
+  else {
+    say("continue " + proxy_continue_stream(0).toString() + " all: " + bytes(0, 0, 1000000)
+      + " set: " + set(0, "x-late", "1").toString());
+  }
 }
 export function proxy_on_request_headers(id: u32, count: u32, end: u32): i32 {
   mode = header(0, ":path").split("/")[1];
@@ -78,6 +97,17 @@ export function proxy_on_request_body(id: u32, size: u32, end: u32): i32 {
     + " at end: " + bytes(0, size, 10));
   if (mode == "pass" || mode == "stream") return 0;
   if (mode == "reply-body") { reply(403); return 1; }
+  if (mode.startsWith("park-early")) {
+    if (plan == mode) return 0;
+    parked = id;
+    plan = mode;
+    return mode == "park-early-watermark" ? 2 : mode == "park-early-dropped" ? 3 : 1;
+  }
+  if (mode.startsWith("park") && end == 1) {
+    parked = id;
+    plan = mode;
+    return 1;
+  }
   if (end == 0) return 1;
   set(0, "x-probe", "held");
   return 0;

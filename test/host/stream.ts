@@ -2,7 +2,9 @@
 
 import {
   ACTION_CONTINUE,
+  ACTION_NO_BUFFER,
   ACTION_STOP,
+  ACTION_WATERMARK,
   BUFFER_REQUEST_BODY,
   BUFFER_RESPONSE_BODY,
   MAP_REQUEST_HEADERS,
@@ -40,10 +42,20 @@ class Direction {
   headers: HeaderMap | undefined;
   trailers: HeaderMap | undefined;
   readonly body = new BodyBuffer();
-  /** Envoy forgets the map for the filter once the headers callback answered Continue. */
+  /** What was held with ACTION_WATERMARK: it goes on before `body`, unseen unless the body is buffered later. */
+  readonly unseen = new BodyBuffer();
+  /** Envoy forgets the map for the filter once the headers callback answered Continue, or the stream is resumed. */
   readable = false;
-  /** The last data callback said "stop and buffer": the next chunk is appended. */
+  /** As `readable`, of trailers. */
+  trailersReadable = false;
+  /** A data callback is under way: the chunk can be read. */
+  atHand = false;
+  /**
+   * The last data callback said "stop and buffer": the next chunk is appended, and what is held can be read and
+   * changed from any callback (Context::getBuffer with buffering_request_body_).
+   */
   buffering = false;
+  /** What has come since it last went on is held; the filter has to answer Continue or to resume it. */
   stopped = false;
   /** What the other side has got, undefined before anything went on. */
   sentHeaders: HeaderList | undefined;
@@ -51,11 +63,20 @@ class Direction {
   sentTrailers: HeaderList | undefined;
   ended = false;
 
+  /** What becomes of the bytes that a data callback stopped. */
+  hold(action: number): void {
+    this.buffering = action === ACTION_STOP;
+    if (action === ACTION_WATERMARK) this.unseen.append(this.body.drain());
+    // Envoy has one buffer: who says "stop and buffer" after ACTION_WATERMARK sees all that is held.
+    if (this.buffering && this.unseen.size > 0) this.body.set(0, 0, this.unseen.drain());
+  }
+
   /** Lets go of everything held. */
   release(): void {
     this.stopped = false;
     this.buffering = false;
     this.sentHeaders ??= this.headers?.list();
+    if (this.unseen.size > 0) this.sentBody.push(this.unseen.drain());
     if (this.body.size > 0) this.sentBody.push(this.body.drain());
     this.sentTrailers ??= this.trailers?.list();
   }
@@ -156,17 +177,20 @@ export class Stream implements Context {
   private onBody(callbacks: Callbacks, direction: Direction, chunk: Uint8Array | string, endOfStream: boolean): number {
     direction.body.append(typeof chunk === "string" ? Buffer.from(chunk) : chunk);
     direction.ended = endOfStream;
+    direction.atHand = true;
     const size = direction.body.size;
     const action = this.vm.call(callbacks.body, this, this.id, size, Number(endOfStream)) ?? ACTION_CONTINUE;
-    direction.buffering = action === ACTION_STOP;
+    direction.atHand = false;
     direction.stopped = action !== ACTION_CONTINUE;
     if (action === ACTION_CONTINUE && this.passes(direction)) direction.release();
-    if (!this.passes(direction)) direction.body.drain();
+    if (!this.passes(direction) || action === ACTION_NO_BUFFER) direction.body.drain();
+    direction.hold(action);
     return action;
   }
 
   private onTrailers(callbacks: Callbacks, direction: Direction, trailers: HeaderList): number {
     direction.trailers = new HeaderMap(trailers);
+    direction.trailersReadable = true;
     direction.ended = true;
     const action = this.vm.call(callbacks.trailers, this, this.id, trailers.length) ?? ACTION_CONTINUE;
     direction.stopped = action !== ACTION_CONTINUE;
@@ -183,8 +207,8 @@ export class Stream implements Context {
   map(type: number): HeaderMap | undefined {
     if (type === MAP_REQUEST_HEADERS) return this.headerMap(this.request);
     if (type === MAP_RESPONSE_HEADERS) return this.headerMap(this.response);
-    if (type === MAP_REQUEST_TRAILERS) return this.request.trailers;
-    if (type === MAP_RESPONSE_TRAILERS) return this.response.trailers;
+    if (type === MAP_REQUEST_TRAILERS) return this.request.trailersReadable ? this.request.trailers : undefined;
+    if (type === MAP_RESPONSE_TRAILERS) return this.response.trailersReadable ? this.response.trailers : undefined;
     return undefined;
   }
 
@@ -201,8 +225,8 @@ export class Stream implements Context {
   }
 
   buffer(type: number): BodyBuffer | undefined {
-    if (type === BUFFER_REQUEST_BODY) return this.request.body;
-    if (type === BUFFER_RESPONSE_BODY) return this.response.body;
+    if (type === BUFFER_REQUEST_BODY) return readableBody(this.request);
+    if (type === BUFFER_RESPONSE_BODY) return readableBody(this.response);
     return undefined;
   }
 
@@ -251,15 +275,27 @@ export class Stream implements Context {
     this.localResponse = response;
   }
 
+  /**
+   * As Context::continueStream: the request's maps are out of reach at once, whichever direction goes on; decoding
+   * goes on once the callback under way has returned (addAfterVmCallAction). A body that is buffered can still be
+   * read until then.
+   */
   continueStream(type: number): boolean {
     if (type !== STREAM_REQUEST && type !== STREAM_RESPONSE) return false;
-    const direction = type === STREAM_REQUEST ? this.request : this.response;
-    this.vm.defer(() => {
-      if (direction.stopped && this.passes(direction)) direction.release();
-    });
+    this.request.readable = false;
+    this.request.trailersReadable = false;
+    this.vm.defer(() => this.resume(type === STREAM_REQUEST ? this.request : this.response));
     return true;
   }
 
+  /** FilterManager's commonContinue: nothing for a stream that is answered or over, else all that was held goes on. */
+  private resume(direction: Direction): void {
+    if (this.finished || this.resetByFilter || (direction === this.request && this.replyHeld)) return;
+    if (!direction.stopped) throw new Error(`stream ${this.id} is resumed, but nothing of it is held`);
+    direction.release();
+  }
+
+  /** As Context::closeStream: the reset is deferred too. */
   closeStream(type: number): boolean {
     if (type !== STREAM_REQUEST && type !== STREAM_RESPONSE) return false;
     this.vm.defer(() => {
@@ -268,6 +304,11 @@ export class Stream implements Context {
     });
     return true;
   }
+}
+
+/** What no callback holds Envoy answers as an empty buffer, not as an error. */
+function readableBody(direction: Direction): BodyBuffer {
+  return direction.atHand || direction.buffering ? direction.body : new BodyBuffer();
 }
 
 function copyPair(pair: readonly [string, string]): [string, string] {

@@ -133,7 +133,8 @@ export class Vm {
       this.running = undefined;
       this.effective = undefined;
     }
-    for (const action of this.afterCall.splice(0)) action();
+    // As WasmBase::doAfterVmCallActions: a callback that an action brings about does the rest of them.
+    for (let action = this.afterCall.shift(); action !== undefined; action = this.afterCall.shift()) action();
     return entry.result;
   }
 
