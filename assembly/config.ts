@@ -3,6 +3,7 @@
 
 import { INDEX_MIB_DEFAULT, INDEX_MIB_MAX, INSPECTION_BYTES, POOL_NAME_BYTES_MAX, ROOTS_MAX } from "../src/wire/limits";
 import { equals, utf8 } from "./abi/text";
+import * as client from "./request/client_headers";
 
 export const ROLE_FILTER: u8 = 1;
 /** The control listener's: takes what the agent pushes. */
@@ -22,16 +23,24 @@ export class Config {
   prefixIndexMiB: u32;
   /** Answer requests that ask for it with an explanation of their pick. */
   explain: u8;
-  reserved0: u8;
-  reserved1: u16;
+  /** Look for the endpoints that may be picked in the metadata of filters before this one. */
+  subsetHint: u8;
+  /** Name model and pool in headers and choose the route anew, also when there is one pool only. */
+  modelHeader: u8;
+  /** Of the text behind the row: the header in which requests name a pool; 0 = none. */
+  poolHeaderLength: u8;
   /** Of the text behind the row; 0 = the only pool. */
   defaultPoolLength: u32;
   /** 0 = take one from the host. */
   seed: u64;
+  /** Bits of the client headers that are believed. */
+  trusted: u32;
 }
 
 const DEFAULT_POOL_AT: usize = 40;
-const ROW_BYTES: usize = DEFAULT_POOL_AT + POOL_NAME_BYTES_MAX;
+const POOL_HEADER_AT: usize = DEFAULT_POOL_AT + POOL_NAME_BYTES_MAX;
+const POOL_HEADER_BYTES_MAX: u32 = 64;
+const ROW_BYTES: usize = POOL_HEADER_AT + POOL_HEADER_BYTES_MAX;
 if (offsetof<Config>() > DEFAULT_POOL_AT) ERROR("Config must fit before the pool's name");
 
 const rows: usize = heap.alloc(ROW_BYTES * ROOTS_MAX);
@@ -44,6 +53,15 @@ const inspectionBytesKey = utf8("inspectionBytes");
 const seedKey = utf8("seed");
 const explainKey = utf8("explain");
 const prefixIndexMiBKey = utf8("prefixIndexMiB");
+const trustedHeadersKey = utf8("trustedHeaders");
+const trustSubsetHeaderKey = utf8("trustSubsetHeader");
+const subsetHintKey = utf8("subsetHint");
+const poolHeaderKey = utf8("poolHeader");
+const modelHeaderKey = utf8("modelHeader");
+const allText = utf8("all");
+const noneText = utf8("none");
+const metadataText = utf8("metadata");
+const offText = utf8("off");
 const filterText = utf8("filter");
 const ingestText = utf8("ingest");
 const failOpenText = utf8("FailOpen");
@@ -57,6 +75,11 @@ export function at(row: u32): Config {
 
 export function defaultPool(config: Config): usize {
   return changetype<usize>(config) + DEFAULT_POOL_AT;
+}
+
+/** Name of the header in which requests name a pool, poolHeaderLength bytes. */
+export function poolHeader(config: Config): usize {
+  return changetype<usize>(config) + POOL_HEADER_AT;
 }
 
 export const NO_ROW: u32 = 0xffffffff;
@@ -81,6 +104,7 @@ export function open(context: u32): u32 {
   config.servedHeader = 1;
   config.inspectionBytes = INSPECTION_BYTES;
   config.prefixIndexMiB = INDEX_MIB_DEFAULT;
+  config.trusted = client.ALL;
   return row;
 }
 
@@ -102,7 +126,8 @@ export let problem: ArrayBuffer = utf8("");
 const notObject = utf8('expected a JSON object, such as {"role":"filter"}');
 const notMember = utf8('expected "name": value, with a plain text, number or boolean as the value');
 const unknownName = utf8(
-  "unknown name; expected role, failureMode, defaultPool, servedHeader, inspectionBytes, prefixIndexMiB, explain, seed",
+  "unknown name; expected role, failureMode, defaultPool, servedHeader, inspectionBytes, prefixIndexMiB, explain, " +
+    "seed, trustedHeaders, trustSubsetHeader, subsetHint, poolHeader, modelHeader",
 );
 const badRole = utf8('role: expected "filter" or "ingest"');
 const badFailureMode = utf8('failureMode: expected "FailOpen" or "FailClose"');
@@ -111,6 +136,13 @@ const badDefaultPool = utf8('defaultPool: expected "namespace/name"');
 const badInspectionBytes = utf8("inspectionBytes: expected a whole number from 1 to 524288");
 const badExplain = utf8("explain: expected true or false");
 const badPrefixIndexMiB = utf8("prefixIndexMiB: expected a whole number from 1 to 1024");
+const badTrustedHeaders = utf8(
+  'trustedHeaders: expected "all", "none" or names of client headers, such as "x-llm-d-inference-objective, prefer"',
+);
+const badTrustSubsetHeader = utf8("trustSubsetHeader: expected true or false");
+const badSubsetHint = utf8('subsetHint: expected "metadata" or "off"');
+const badPoolHeader = utf8("poolHeader: expected the name of a header in lower case, at most 64 characters");
+const badModelHeader = utf8("modelHeader: expected true or false");
 const badSeed = utf8("seed: expected a whole number below 2^53");
 
 function refuse(why: ArrayBuffer): bool {
@@ -191,6 +223,11 @@ function parseMember(config: Config): bool {
   if (equals(name, nameLength, prefixIndexMiBKey)) return setPrefixIndexMiB(config);
   if (equals(name, nameLength, explainKey)) return setExplain(config);
   if (equals(name, nameLength, seedKey)) return setSeed(config);
+  if (equals(name, nameLength, trustedHeadersKey)) return setTrustedHeaders(config);
+  if (equals(name, nameLength, trustSubsetHeaderKey)) return setTrustSubsetHeader(config);
+  if (equals(name, nameLength, subsetHintKey)) return setSubsetHint(config);
+  if (equals(name, nameLength, poolHeaderKey)) return setPoolHeader(config);
+  if (equals(name, nameLength, modelHeaderKey)) return setModelHeader(config);
   return refuse(unknownName);
 }
 
@@ -240,4 +277,53 @@ function setSeed(config: Config): bool {
   if (value >= (<u64>1) << 53) return refuse(badSeed);
   config.seed = value;
   return true;
+}
+
+/** The subset header has a switch of its own: no client is to have it. */
+function setTrustedHeaders(config: Config): bool {
+  const other = config.trusted & client.SUBSET_BIT;
+  if (!tokenIsText) return refuse(badTrustedHeaders);
+  config.trusted = other | (isToken(allText) ? client.ALL : 0);
+  if (isToken(allText) || isToken(noneText)) return true;
+  for (let from: u32 = 0; from <= tokenLength; ) {
+    let end = from;
+    while (end < tokenLength && load<u8>(tokenAt + end) != 0x2c) ++end;
+    let last = end;
+    while (from < last && load<u8>(tokenAt + from) == 0x20) ++from;
+    while (from < last && load<u8>(tokenAt + last - 1) == 0x20) --last;
+    const bit = client.bitOf(tokenAt + from, last - from) & client.ALL;
+    if (bit == 0) return refuse(badTrustedHeaders);
+    config.trusted |= bit;
+    from = end + 1;
+  }
+  return true;
+}
+
+function setTrustSubsetHeader(config: Config): bool {
+  if (isToken(trueText)) config.trusted |= client.SUBSET_BIT;
+  else config.trusted &= ~client.SUBSET_BIT;
+  return !tokenIsText && (isToken(trueText) || isToken(falseText)) ? true : refuse(badTrustSubsetHeader);
+}
+
+function setSubsetHint(config: Config): bool {
+  config.subsetHint = isToken(metadataText) ? 1 : 0;
+  return isToken(metadataText) || isToken(offText) || refuse(badSubsetHint);
+}
+
+function setPoolHeader(config: Config): bool {
+  if (!tokenIsText || tokenLength == 0 || tokenLength > POOL_HEADER_BYTES_MAX) return refuse(badPoolHeader);
+  for (let i: u32 = 0; i < tokenLength; ++i) if (!isNameByte(load<u8>(tokenAt + i))) return refuse(badPoolHeader);
+  memory.copy(poolHeader(config), tokenAt, tokenLength);
+  config.poolHeaderLength = <u8>tokenLength;
+  return true;
+}
+
+/** Of a header's name, as far as anybody names one. */
+function isNameByte(c: u8): bool {
+  return (c >= 0x61 && c <= 0x7a) || (c >= 0x30 && c <= 0x39) || c == 0x2d || c == 0x5f;
+}
+
+function setModelHeader(config: Config): bool {
+  config.modelHeader = isToken(trueText) ? 1 : 0;
+  return !tokenIsText && (isToken(trueText) || isToken(falseText)) ? true : refuse(badModelHeader);
 }

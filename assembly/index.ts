@@ -15,7 +15,8 @@ import * as headers from "./request/1_headers";
 import * as body from "./request/2_body";
 import * as scanner from "./request/3_scan";
 import * as picker from "./request/5_pick";
-import { steer } from "./request/6_steer";
+import * as client from "./request/client_headers";
+import { dispatch } from "./request/dispatch";
 import { parsersOf, readsPrompt } from "./request/pool";
 import { finish } from "./response/finish";
 import * as response from "./response/headers";
@@ -73,14 +74,15 @@ export function proxy_on_request_headers(context: u32, count: u32, isEnd: u32): 
   scratch.reset();
   const stream = streams.find(context);
   if (streams.isNone(stream) || stream.root == configs.NO_ROW) {
-    headers.read(0);
+    headers.read(0, 0);
     picker.countPassed();
     return CONTINUE;
   }
   const config = configs.at(stream.root);
   if (config.role == configs.ROLE_INGEST) return ingest.onHeaders(stream, isEnd != 0);
   startTicking(config);
-  stream.body = headers.read(parsersOf(config));
+  stream.body = headers.read(parsersOf(config), config.trusted);
+  client.keep(stream);
   if (headers.explain && config.explain != 0) stream.flags |= streams.EXPLAINS;
   if (<u32>stream.body == API_NONE) {
     scanner.begin(API_NONE, false);
@@ -155,19 +157,14 @@ function readBody(stream: streams.Stream, config: configs.Config, size: u32, isE
   return STOP_NO_BUFFER;
 }
 
-/** Picks and steers. Answers CONTINUE, or `stop` when the request was answered here. */
+/** Sends the request on. Answers CONTINUE, or `stop` when the request was answered here. */
 function decide(stream: streams.Stream, config: configs.Config, stop: i32): i32 {
   if ((stream.flags & streams.EXPLAINS) != 0) {
-    explain(config);
+    explain(stream, config);
     stream.phase = streams.REPLIED;
     return stop;
   }
-  const picked = picker.pick(stream, config);
-  if (picked == picker.REFUSED) {
-    stream.phase = streams.REPLIED;
-    return stop;
-  }
-  if (picked == picker.PICKED) steer(picker.otherPort);
-  stream.phase = streams.SENT;
-  return CONTINUE;
+  const goesOn = dispatch(stream, config);
+  stream.phase = goesOn ? streams.SENT : streams.REPLIED;
+  return goesOn ? CONTINUE : stop;
 }

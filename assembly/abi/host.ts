@@ -2,6 +2,7 @@
 // call returned lies at `data`, `size` bytes, until the callback ends.
 
 import {
+  proxy_call_foreign_function,
   proxy_define_metric,
   proxy_dequeue_shared_queue,
   proxy_enqueue_shared_queue,
@@ -18,6 +19,7 @@ import {
   proxy_replace_header_map_value,
   proxy_resolve_shared_queue,
   proxy_send_local_response,
+  proxy_set_buffer_bytes,
   proxy_set_shared_data,
   proxy_set_tick_period_milliseconds,
 } from "@gcoredev/proxy-wasm-sdk-as/assembly/imports";
@@ -80,6 +82,11 @@ export function getBuffer(buffer: i32, start: u32, length: u32): bool {
   return returned(proxy_get_buffer_bytes(buffer, start, length, outPointer, outSize));
 }
 
+/** Puts `length` bytes at `p` in the place of the buffer's first `replaced` bytes. False when it cannot be changed. */
+export function replaceFront(buffer: i32, replaced: u32, p: usize, length: u32): bool {
+  return proxy_set_buffer_bytes(buffer, 0, replaced, p, length) == OK;
+}
+
 /** A property; the parts of its path are separated by NUL. */
 export function getProperty(path: ArrayBuffer): bool {
   return returned(proxy_get_property(pointer(path), path.byteLength, outPointer, outSize));
@@ -137,6 +144,13 @@ export function add(metric: u32, count: u32): void {
 /** A gauge's new value, or one observation of a histogram. */
 export function record(metric: u32, value: u64): void {
   proxy_record_metric(metric, value);
+}
+
+const clearRouteCache = utf8("clear_route_cache");
+
+/** The stream's route is chosen anew when its headers go on: by what they say then. */
+export function chooseRouteAnew(): void {
+  proxy_call_foreign_function(pointer(clearRouteCache), clearRouteCache.byteLength, 0, 0, outPointer, outSize);
 }
 
 export function setTickMs(period: u32): void {

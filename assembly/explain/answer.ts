@@ -6,34 +6,37 @@ import { utf8 } from "../abi/text";
 import { Config } from "../config";
 import * as random from "../pick/random";
 import * as scheduler from "../pick/schedule";
+import * as subset from "../pick/subset";
 import * as reply from "../reply";
-import { poolOf } from "../request/pool";
+import { resolve } from "../request/4_resolve";
 import * as refusals from "../request/refusals";
 import { hearIfDue } from "../share/sync";
 import * as snapshot from "../state/snapshot";
-import { NO_POOL } from "../state/stats";
+import * as streams from "../state/streams";
 import * as record from "./record";
 
 const tooLongCode = utf8("explanation_too_long");
 const tooLongMessage = utf8("The explanation of this pick is longer than 1 MiB.");
 
-/** The request that was read last, on a stream of `config`. */
-export function explain(config: Config): void {
+/** The stream's request, the one that was read last. */
+export function explain(stream: streams.Stream, config: Config): void {
   const nowNs = monotonicNs();
   hearIfDue(nowNs);
-  const pool = poolOf(config);
-  if (pool != NO_POOL) explainIn(snapshot.pool(pool), nowNs);
-  else if (snapshot.poolCount == 0) refusals.noSnapshot();
-  else refusals.noPool();
+  const seed = random.stateNow();
+  const pool = resolve(stream, config);
+  subset.read(stream, config);
+  record.setPriority(stream.priority);
+  if (pool < snapshot.poolCount) explainIn(snapshot.pool(pool), nowNs);
+  else refusals.noPool(pool);
+  random.seed(seed);
 }
 
 function explainIn(pool: snapshot.Pool, nowNs: u64): void {
-  const seed = random.stateNow();
   record.start();
   const came = scheduler.schedule(pool, nowNs);
   record.stop();
-  random.seed(seed);
-  if (came == scheduler.NOBODY) refusals.noEndpoints();
+  if (came == scheduler.NOBODY && subset.isOn) refusals.noneOfSubset();
+  else if (came == scheduler.NOBODY) refusals.noEndpoints();
   else if (came == scheduler.NO_PROFILE) refusals.noProfile();
   else if (record.text() == 0) reply.error(500, reply.INTERNAL, tooLongCode, tooLongMessage, null);
   else reply.json(200, record.text(), record.length());

@@ -6,7 +6,7 @@ import { utf8 } from "../abi/text";
 import * as candidates from "../pick/candidates";
 import * as choice from "../pick/choose";
 import * as random from "../pick/random";
-import * as scanner from "../request/3_scan";
+import * as model from "../request/model";
 import * as prompt from "../request/prompt";
 import * as programs from "../state/program";
 import * as snapshot from "../state/snapshot";
@@ -19,6 +19,8 @@ let texts: usize = 0;
 const poolName = utf8("pool");
 const profileName = utf8("profile");
 const modelName = utf8("model");
+const priorityName = utf8("priority");
+const targetName = utf8("target");
 const tokensName = utf8("tokens");
 const drawName = utf8("draw");
 const candidatesName = utf8("candidates");
@@ -63,6 +65,13 @@ export function length(): u32 {
   return json.length();
 }
 
+/** Of the request at hand; told where it is not 0. */
+let priority: i32 = 0;
+
+export function setPriority(value: i32): void {
+  priority = value;
+}
+
 /** The steps are about to run. */
 export function began(pool: snapshot.Pool, profile: programs.Profile): void {
   texts = snapshot.programTexts(pool);
@@ -70,7 +79,15 @@ export function began(pool: snapshot.Pool, profile: programs.Profile): void {
   json.member(poolName);
   json.quoted(snapshot.poolName(pool), pool.nameLength);
   json.member(modelName);
-  json.quoted(scanner.modelText(), scanner.modelLength);
+  json.quoted(model.caller, model.callerLength);
+  if (model.isRewritten()) {
+    json.member(targetName);
+    json.quoted(model.target, model.targetLength);
+  }
+  if (priority != 0) {
+    json.member(priorityName);
+    json.number(<f64>priority);
+  }
   json.member(tokensName);
   json.number(<f64>prompt.tokens);
   json.member(drawName);

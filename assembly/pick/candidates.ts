@@ -6,6 +6,7 @@ import { ENDPOINTS_MAX } from "../../src/wire/limits";
 import { NEEDS_TOKENS } from "../../src/wire/program";
 import * as endpoints from "../state/endpoints";
 import * as snapshot from "../state/snapshot";
+import * as subset from "./subset";
 
 // Columns of f64. NaN in a measured value: not known; for scorers staleness.settle judges it.
 const COLUMN_BYTES: u32 = ENDPOINTS_MAX * 8;
@@ -123,11 +124,14 @@ export function setMatched(n: u32, held: u32): void {
 
 let countsTokens: bool = false;
 
-/** Fills the columns with the endpoints of a pool: those that are not down, or all when all are. */
+/**
+ * Fills the columns with the endpoints of a pool: those that are not down, or all when all are. Of a request that
+ * is bound to some, only those.
+ */
 export function gather(pool: snapshot.Pool, nowNs: u64): void {
   countsTokens = (snapshot.program(pool).flags & NEEDS_TOKENS) != 0;
   clearMatch();
-  if (!endpoints.isAnyDown(nowNs) && snapshot.isWholeAndFresh(nowNs)) {
+  if (!subset.isOn && !endpoints.isAnyDown(nowNs) && snapshot.isWholeAndFresh(nowNs)) {
     gatherAll(pool);
     return;
   }
@@ -161,6 +165,7 @@ function gatherWhere(pool: snapshot.Pool, nowNs: u64, alsoDown: bool): void {
     const known = snapshot.id(at);
     if (known == endpoints.NO_ID) continue;
     const endpoint = endpoints.at(known);
+    if (subset.isOn && !subset.allows(at, endpoint)) continue;
     if (!alsoDown && endpoints.isDown(endpoint, nowNs)) continue;
     add(at, known, endpoint, snapshot.isStale(at, nowNs));
   }

@@ -4,7 +4,7 @@
 import { BLOCK_SIZES_MAX } from "../../src/wire/limits";
 import * as chain from "../prefix/chain";
 import * as index from "../prefix/index";
-import * as scanner from "../request/3_scan";
+import * as model from "../request/model";
 import * as prompt from "../request/prompt";
 import * as blocks from "../state/blocks";
 import * as programs from "../state/program";
@@ -18,7 +18,7 @@ let seed: u64 = 0;
 export function match(program: programs.Program): void {
   hashed = blocks.NO_CLASS;
   if (prompt.count == 0 || !blocks.isOpen) return;
-  seed = chain.seed(scanner.modelText(), scanner.modelLength, prompt.salt(), prompt.saltLength);
+  seed = chain.seed(model.target, model.targetLength, prompt.salt(), prompt.saltLength);
   const row = candidates.row(0);
   hash(0, program);
   if (blocks.classesBeside(row) == 1) {

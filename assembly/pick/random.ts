@@ -18,7 +18,7 @@ export let drawn: u32 = 0;
 
 /**
  * Draws 32 random bits: the upper half of splitmix64 (Steele, Lea, Flood, "Fast splittable pseudorandom
- * number generators", 2014). One draw a pick.
+ * number generators", 2014). One draw a pick, after one for its target model where there is a choice.
  */
 export function draw(): void {
   state += 0x9e3779b97f4a7c15;
@@ -26,6 +26,12 @@ export function draw(): void {
   z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
   z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
   drawn = <u32>((z ^ (z >> 31)) >> 32);
+}
+
+/** Draws a number from 0 to `end` - 1, each as likely as the others to within 2⁻³². */
+export function below(end: u32): u32 {
+  draw();
+  return <u32>((<u64>drawn * <u64>end) >> 32);
 }
 
 /**

@@ -5,6 +5,7 @@ import * as host from "../abi/host";
 import { REQUEST_HEADERS } from "../abi/status";
 import { hash } from "../abi/text";
 import * as scanner from "../request/3_scan";
+import * as model from "../request/model";
 import * as prompt from "../request/prompt";
 import * as programs from "../state/program";
 import * as snapshot from "../state/snapshot";
@@ -36,9 +37,9 @@ export function sessionTtlNs(): u64 {
   return <u64>(program.sessionTtlMs * 1_000_000);
 }
 
-/** FNV-1a of the model's name; 0 when the request has none. */
+/** FNV-1a of the name of the model that the server is asked for; 0 when the request has none. */
 export function modelHash(): u64 {
-  if (knownHash == 0 && scanner.modelLength != 0) knownHash = hash(scanner.modelText(), scanner.modelLength);
+  if (knownHash == 0 && model.targetLength != 0) knownHash = hash(model.target, model.targetLength);
   return knownHash;
 }
 

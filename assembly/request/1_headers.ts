@@ -2,6 +2,7 @@
 // client has no business to send are removed; a request whose body will be read is held.
 
 import {
+  HEADER_BASE_MODEL_NAME,
   HEADER_DATA_PARALLEL,
   HEADER_DESTINATION,
   HEADER_ENCODERS,
@@ -9,13 +10,14 @@ import {
   HEADER_HEDGE,
   HEADER_KV_SOURCE,
   HEADER_MAX_RETRIES,
+  HEADER_MODEL_NAME,
+  HEADER_POOL,
   HEADER_PREFILLER,
   HEADER_RETRIABLE_CODES,
   HEADER_RETRIABLE_HEADERS,
   HEADER_RETRY_GRPC_ON,
   HEADER_RETRY_ON,
   HEADER_SERVED,
-  HEADER_SUBSET,
   HEADER_TIMEOUT_MS,
   HEADER_TRY_TIMEOUT_MS,
 } from "../../src/wire/names";
@@ -34,6 +36,7 @@ import {
 import * as host from "../abi/host";
 import { REQUEST_HEADERS } from "../abi/status";
 import { endsWith, equals, pointer, startsWithIgnoringCase, utf8 } from "../abi/text";
+import * as client from "./client_headers";
 
 const methodHeader = utf8(":method");
 const pathHeader = utf8(":path");
@@ -80,7 +83,6 @@ const generate = utf8("/generate");
 const internal: StaticArray<ArrayBuffer> = [
   utf8(HEADER_DESTINATION),
   utf8(HEADER_SERVED),
-  utf8(HEADER_SUBSET),
   utf8(HEADER_PREFILLER),
   utf8(HEADER_ENCODERS),
   utf8(HEADER_DATA_PARALLEL),
@@ -93,6 +95,9 @@ const internal: StaticArray<ArrayBuffer> = [
   utf8(HEADER_TIMEOUT_MS),
   utf8(HEADER_TRY_TIMEOUT_MS),
   utf8(HEADER_HEDGE),
+  utf8(HEADER_MODEL_NAME),
+  utf8(HEADER_BASE_MODEL_NAME),
+  utf8(HEADER_POOL),
 ];
 /** A bit for each length that an internal header has: most headers are told apart by it. */
 const internalLengths = lengthBits();
@@ -114,11 +119,13 @@ let isJson: bool = true;
 let isEncoded: bool = false;
 
 /**
- * Reads and cleans the request headers. Answers the API that the body is for: one of `parsers` (a bit per
- * API), or API_NONE when the body is not to be read: another path or method, encoded, or of another type.
+ * Reads and cleans the request headers; of the client headers those in `believed` count (client_headers).
+ * Answers the API that the body is for: one of `parsers` (a bit per API), or API_NONE when the body is not to
+ * be read: another path or method, encoded, or of another type.
  */
-export function read(parsers: u32): u8 {
+export function read(parsers: u32, believed: u32): u8 {
   parsersMask = parsers;
+  client.begin(believed);
   explain = false;
   isPost = false;
   api = API_NONE;
@@ -127,6 +134,7 @@ export function read(parsers: u32): u8 {
   isEncoded = false;
   if (!host.getHeaders(REQUEST_HEADERS)) {
     removeAllInternal();
+    client.removeAll();
     return <u8>API_NONE;
   }
   const pairs = host.data;
@@ -144,6 +152,7 @@ export function read(parsers: u32): u8 {
 
 function header(key: usize, keyLength: u32, value: usize, valueLength: u32): void {
   if (keyLength < 64 && ((internalLengths >> keyLength) & 1) != 0) removeIfInternal(key, keyLength);
+  client.take(key, keyLength, value, valueLength);
   if (keyLength == 5) {
     if (equals(key, keyLength, pathHeader)) api = apiOf(value, valueLength);
   } else if (keyLength == 7) {

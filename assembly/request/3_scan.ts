@@ -77,6 +77,10 @@ let capture: u8 = NOWHERE;
 export let top: u8 = 0;
 export let model: u8 = 0;
 export let modelLength: u32 = 0;
+/** Where the text of `model` stands in the body, as it is written there, without its quotes. */
+export let modelAt: u32 = 0;
+/** The byte after it; 0 = it has not ended. */
+export let modelEnd: u32 = 0;
 export let stream: bool = false;
 /** The output limit of the request. */
 export let maxOutput: i32 = -1;
@@ -84,6 +88,8 @@ let oldLimit: i32 = NO_LIMIT;
 let depth: u32 = 0;
 /** Bytes fed. */
 let offset: u32 = 0;
+/** Where the body's first byte would lie if all of it lay before the piece at hand. */
+let bodyAt: usize = 0;
 let keyLength: u32 = 0;
 
 /** In a literal: its first letter and how many letters have been seen. */
@@ -134,6 +140,8 @@ export function begin(api: u32, extract: bool): void {
   top = TOP_NONE;
   model = MODEL_NONE;
   modelLength = 0;
+  modelAt = 0;
+  modelEnd = 0;
   stream = false;
   maxOutput = NO_LIMIT;
   oldLimit = NO_LIMIT;
@@ -182,6 +190,7 @@ export function feed(p: usize, length: u32): i32 {
     prompt.truncate();
     length = INSPECTION_BYTES - offset;
   }
+  bodyAt = p - offset;
   offset += length;
   const end = p + length;
   if (rawFrom != 0) rawFrom = p;
@@ -265,6 +274,8 @@ function beginWanted(p: usize, c: u8): void {
   } else if (place == places.MODEL) {
     model = c == 0x22 ? MODEL_TEXT : MODEL_NOT_TEXT;
     modelLength = 0;
+    modelAt = <u32>(p + 1 - bodyAt);
+    modelEnd = 0;
   } else if (place == places.STREAM) {
     stream = false;
   } else if (place == places.LIMIT || place == places.SAMPLING) {
@@ -605,6 +616,7 @@ function endString(p: usize): usize {
     return p + 1;
   }
   if (capture == TO_JSON) text.put(0x22);
+  else if (capture == TO_MODEL) modelEnd = <u32>(p - bodyAt);
   if (place != places.IGNORED) {
     endRaw(p + 1);
     records.ended(place, true);

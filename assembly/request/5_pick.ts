@@ -1,4 +1,4 @@
-// Fifth station: which pool, and which of its endpoints, best first.
+// Fifth station: which endpoints of the pool, best first.
 
 import { HANDLER_DATA_PARALLEL, NONE } from "../../src/wire/program";
 import { FAIL_OPEN } from "../../src/wire/snapshot";
@@ -8,6 +8,7 @@ import * as candidates from "../pick/candidates";
 import * as choice from "../pick/choose";
 import { learn } from "../pick/learn";
 import * as scheduler from "../pick/schedule";
+import * as subset from "../pick/subset";
 import * as column from "../share/column";
 import { hearIfDue, tellIfDue } from "../share/sync";
 import * as endpoints from "../state/endpoints";
@@ -15,6 +16,7 @@ import { Program } from "../state/program";
 import * as snapshot from "../state/snapshot";
 import * as stats from "../state/stats";
 import * as streams from "../state/streams";
+import * as client from "./client_headers";
 import { poolOf } from "./pool";
 import * as refusals from "./refusals";
 
@@ -45,16 +47,15 @@ export function countPassed(): void {
   stats.countOutcome(stats.NO_POOL, stats.UNSTEERED);
 }
 
-/** Picks for a stream, or answers why not. */
-export function pick(stream: streams.Stream, config: configs.Config): i32 {
-  const nowNs = monotonicNs();
-  hearIfDue(nowNs);
+/** Picks in the pool of that number for a stream, or answers why not. */
+export function pick(stream: streams.Stream, config: configs.Config, pool: u32, nowNs: u64): i32 {
   column.countRequest();
-  const pool = poolOf(config);
+  if (pool >= snapshot.poolCount) return withoutPool(config, pool);
   stats.countRequest(pool);
-  if (pool == stats.NO_POOL) return withoutPool(config);
   const came = scheduler.schedule(snapshot.pool(pool), nowNs);
   if (came != scheduler.CHOSEN) return withoutChoice(pool, came);
+  if (client.wantsCached(stream) && candidates.matched(choice.choice(0)) == 0) return withoutCache(pool);
+  stream.pool = <u16>pool;
   send(stream, snapshot.program(snapshot.pool(pool)));
   column.countPick();
   stats.countOutcome(pool, candidates.anyFresh ? stats.SCORED : stats.DEGRADED);
@@ -73,15 +74,22 @@ function send(stream: streams.Stream, program: Program): void {
   learn(stream, choice.choice(0), program);
 }
 
-function withoutPool(config: configs.Config): i32 {
+function withoutPool(config: configs.Config, pool: u32): i32 {
+  stats.countRequest(stats.NO_POOL);
   const knowsNothing = snapshot.epoch == 0 || snapshot.poolCount == 0;
   if (knowsNothing && config.failOpen != 0) {
     stats.countOutcome(stats.NO_POOL, stats.UNSTEERED);
     return UNSTEERED;
   }
   stats.countOutcome(stats.NO_POOL, stats.NO_ENDPOINTS);
-  if (knowsNothing) refusals.noSnapshot();
-  else refusals.noPool();
+  refusals.noPool(pool);
+  return REFUSED;
+}
+
+/** The caller rather has another proxy asked than its prompt computed anew. */
+function withoutCache(pool: u32): i32 {
+  stats.countOutcome(pool, stats.BAD_REQUEST);
+  refusals.notCached();
   return REFUSED;
 }
 
@@ -98,11 +106,13 @@ function withoutChoice(pool: u32, came: i32): i32 {
 }
 
 function withoutEndpoint(pool: u32): i32 {
-  if (snapshot.pool(pool).failureMode == FAIL_OPEN) {
+  // Where the cluster's own load balancing would go nobody bounds.
+  if (snapshot.pool(pool).failureMode == FAIL_OPEN && !subset.isOn) {
     stats.countOutcome(pool, stats.UNSTEERED);
     return UNSTEERED;
   }
   stats.countOutcome(pool, stats.NO_ENDPOINTS);
-  refusals.noEndpoints();
+  if (subset.isOn) refusals.noneOfSubset();
+  else refusals.noEndpoints();
   return REFUSED;
 }

@@ -2,6 +2,8 @@
 
 import { utf8 } from "../abi/text";
 import * as reply from "../reply";
+import * as snapshot from "../state/snapshot";
+import { UNKNOWN_POOL } from "./pool";
 
 const noSnapshotCode = utf8("no_snapshot");
 const noEndpointsCode = utf8("no_endpoints");
@@ -12,14 +14,42 @@ const noSnapshotMessage = utf8("The gateway does not know its model servers yet.
 const noEndpointsMessage = utf8("No model server of this pool is ready.");
 const noProfileMessage = utf8("The header that chooses a scheduling profile names one that is not configured.");
 const saturatedMessage = utf8("No model server can take this request at the moment.");
-const noPoolMessage = utf8("No pool serves this request: several exist and none is the default.");
+const noPoolMessage = utf8("No pool serves this model: several exist, none names it and none is the default.");
+const unknownPoolMessage = utf8("The route or a header of this request names a pool that does not exist.");
+const noneOfSubsetMessage = utf8("None of the model servers that this request is bound to is ready.");
+const notCachedCode = utf8("not_cached");
+const notCachedMessage = utf8(
+  "The model server for this request holds nothing of its prompt, and the request prefers to fail.",
+);
+const notRewrittenCode = utf8("not_rewritten");
+const notRewrittenMessage = utf8("The model's name in the body of this request could not be replaced.");
 
-export function noSnapshot(): void {
+function noSnapshot(): void {
   reply.error(503, reply.UNAVAILABLE, noSnapshotCode, noSnapshotMessage, reply.noEndpointsReason);
 }
 
-export function noPool(): void {
-  reply.error(404, reply.NOT_FOUND_ERROR, modelNotFoundCode, noPoolMessage, null);
+/** `pool`: what was found in the place of a pool. */
+export function noPool(pool: u32): void {
+  if (snapshot.poolCount == 0) {
+    noSnapshot();
+    return;
+  }
+  const message = pool == UNKNOWN_POOL ? unknownPoolMessage : noPoolMessage;
+  reply.error(404, reply.NOT_FOUND_ERROR, modelNotFoundCode, message, null);
+}
+
+/** Of those that the subset hint allows. */
+export function noneOfSubset(): void {
+  reply.error(503, reply.UNAVAILABLE, noEndpointsCode, noneOfSubsetMessage, reply.noEndpointsReason);
+}
+
+/** The request prefers to be refused. */
+export function notCached(): void {
+  reply.error(412, reply.INVALID_REQUEST, notCachedCode, notCachedMessage, null);
+}
+
+export function notRewritten(): void {
+  reply.error(500, reply.INTERNAL, notRewrittenCode, notRewrittenMessage, null);
 }
 
 export function noEndpoints(): void {

@@ -34,7 +34,7 @@ export function read(stream: streams.Stream, config: Config): void {
   const id = isOther ? <u32>stream.counted : endpoints.find(hash(host.data, host.size));
   if (config.servedHeader != 0) host.setHeader(RESPONSE_HEADERS, servedHeader, host.data, host.size);
   if (stream.destinationCount == 0) return;
-  if ((stream.flags & streams.TELLS_SESSION) != 0) session.tell(id, config);
+  if ((stream.flags & streams.TELLS_SESSION) != 0) session.tell(id, stream, config);
   const isUsual = !isFailure && id == stream.counted && endpoints.at(id).failures == 0;
   if (isUsual && !hasReleased) return;
   const nowNs = monotonicNs();

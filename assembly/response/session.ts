@@ -11,14 +11,14 @@ import { poolOf } from "../request/pool";
 import * as endpoints from "../state/endpoints";
 import * as programs from "../state/program";
 import * as snapshot from "../state/snapshot";
-import { NO_POOL } from "../state/stats";
+import * as streams from "../state/streams";
 
 const token: usize = heap.alloc(((ENDPOINT_ID_BYTES_MAX + 2) / 3) * 4);
 
-/** Endpoint `id` served a stream of `config`. Nothing is told of one that has left the pool. */
-export function tell(id: u32, config: Config): void {
-  const number = poolOf(config);
-  if (id == endpoints.NO_ID || number == NO_POOL) return;
+/** Endpoint `id` served the stream. Nothing is told of one that has left the pool. */
+export function tell(id: u32, stream: streams.Stream, config: Config): void {
+  const number = poolOfStream(stream, config);
+  if (id == endpoints.NO_ID || number >= snapshot.poolCount) return;
   const pool = snapshot.pool(number);
   const program = snapshot.program(pool);
   const row = rowIn(pool, id);
@@ -28,6 +28,11 @@ export function tell(id: u32, config: Config): void {
   const nameLength = programs.headerLength(program, program.sessionHeader);
   const length = encode(snapshot.endpointId(row), snapshot.endpointIdLength(row), token);
   host.setHeaderNamed(RESPONSE_HEADERS, name, nameLength, token, length);
+}
+
+/** After another topology has come pools may have other numbers: then only the default pool is told. */
+function poolOfStream(stream: streams.Stream, config: Config): u32 {
+  return stream.topology == endpoints.topologies ? <u32>stream.pool : poolOf(config);
 }
 
 /** The endpoint's row in the pool, or NO_ROW. Its first row is mostly that one; it may be in several pools. */

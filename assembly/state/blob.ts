@@ -39,6 +39,8 @@ import {
   METRICS_BYTES,
   METRICS_BYTES_2,
   P_FIRST_ROW,
+  P_MODELS,
+  P_MODELS_BYTES,
   P_NAME_LENGTH,
   P_NAME_OFFSET,
   P_PROGRAM,
@@ -47,6 +49,7 @@ import {
   POOL_BYTES,
   POOL_BYTES_2,
 } from "../../src/wire/snapshot";
+import * as models from "./models";
 import * as programs from "./program";
 
 export const GOOD = 0;
@@ -133,8 +136,9 @@ function checkPools(p: usize, pools: u32, rows: u32, length: u32): bool {
   for (let i: u32 = 0; i < pools; ++i, row += rowBytes) {
     if (!textFits(p, load<u32>(row, P_NAME_OFFSET), load<u32>(row, P_NAME_LENGTH), POOL_NAME_BYTES_MAX)) return false;
     if (<u64>load<u32>(row, P_FIRST_ROW) + load<u32>(row, P_ROW_COUNT) > <u64>rows) return false;
-    if (!isFormat2(p) && !checkProgram(p, load<u32>(row, P_PROGRAM), load<u32>(row, P_PROGRAM_BYTES), length))
-      return false;
+    if (isFormat2(p)) continue;
+    if (!checkProgram(p, load<u32>(row, P_PROGRAM), load<u32>(row, P_PROGRAM_BYTES), length)) return false;
+    if (!checkModels(p, load<u32>(row, P_MODELS), load<u32>(row, P_MODELS_BYTES), length)) return false;
   }
   return true;
 }
@@ -142,6 +146,11 @@ function checkPools(p: usize, pools: u32, rows: u32, length: u32): bool {
 function checkProgram(p: usize, offset: u32, bytes: u32, length: u32): bool {
   if (offset == 0) return true;
   return fits(offset, 1, bytes, length) && programs.isGood(p + offset, bytes, load<u32>(p, H_HEAP_LENGTH));
+}
+
+function checkModels(p: usize, offset: u32, bytes: u32, length: u32): bool {
+  if (offset == 0) return true;
+  return fits(offset, 1, bytes, length) && models.isGood(p + offset, bytes, load<u32>(p, H_HEAP_LENGTH));
 }
 
 function checkEndpoints(p: usize, rows: u32): bool {

@@ -24,7 +24,7 @@ const rows: usize = heap.alloc(ROW_BYTES * RENAMES_MAX);
 let used: u32 = 0;
 
 function at(n: u32): Rename {
-  return changetype<Rename>(rows + n * ROW_BYTES);
+  return changetype<Rename>(rows + <usize>n * ROW_BYTES);
 }
 
 /** One more stream goes by these names. Answers the pair's number, or NO_RENAME when there is no room. */
@@ -65,7 +65,7 @@ export function release(n: u16): void {
 }
 
 export function callerName(n: u16): usize {
-  return rows + n * ROW_BYTES + CALLER_AT;
+  return rows + <usize>n * ROW_BYTES + CALLER_AT;
 }
 
 export function callerLength(n: u16): u32 {
@@ -73,7 +73,7 @@ export function callerLength(n: u16): u32 {
 }
 
 export function serverName(n: u16): usize {
-  return rows + n * ROW_BYTES + SERVER_AT;
+  return rows + <usize>n * ROW_BYTES + SERVER_AT;
 }
 
 export function serverLength(n: u16): u32 {

@@ -44,6 +44,7 @@ import {
   METRICS_BYTES_2,
   P_FAILURE_MODE,
   P_FIRST_ROW,
+  P_MODELS,
   P_NAME_LENGTH,
   P_NAME_OFFSET,
   P_PROGRAM,
@@ -68,6 +69,9 @@ export class Pool {
   reserved0: u8;
   reserved1: u16;
   program: u32;
+  programBytes: u32;
+  reserved2: u32;
+  models: u32;
 }
 if (offsetof<Pool>("nameOffset") != P_NAME_OFFSET) ERROR("Pool and snapshot.ts differ");
 if (offsetof<Pool>("nameLength") != P_NAME_LENGTH) ERROR("Pool and snapshot.ts differ");
@@ -75,6 +79,7 @@ if (offsetof<Pool>("firstRow") != P_FIRST_ROW) ERROR("Pool and snapshot.ts diffe
 if (offsetof<Pool>("rowCount") != P_ROW_COUNT) ERROR("Pool and snapshot.ts differ");
 if (offsetof<Pool>("failureMode") != P_FAILURE_MODE) ERROR("Pool and snapshot.ts differ");
 if (offsetof<Pool>("program") != P_PROGRAM) ERROR("Pool and snapshot.ts differ");
+if (offsetof<Pool>("models") != P_MODELS) ERROR("Pool and snapshot.ts differ");
 
 /** A metrics row, overlaid; see snapshot.ts. Widths allow the f32 values any server can report. */
 @unmanaged
@@ -153,6 +158,11 @@ export function program(owner: Pool): Program {
 /** Where the names in a pool's program lie: their offsets count from here. */
 export function programTexts(owner: Pool): usize {
   return owner.program == 0 ? defaults.texts : heapText(0);
+}
+
+/** Where the objects about the pool's models lie, see state/models; 0 = there are none. */
+export function models(owner: Pool): usize {
+  return owner.models == 0 ? 0 : topology + owner.models;
 }
 
 /** Number of the pool that the row belongs to, or poolCount. */

@@ -42,7 +42,8 @@ export class Stream {
   flags: u8;
   /** Endpoint on which this stream is counted as in flight. */
   counted: u16;
-  reserved0: u16;
+  /** Number of the pool it was picked in, in the topology of `topology`. */
+  pool: u16;
   destination0: u64;
   destination4: u64;
   /** Bytes of the body that have come, while it is inspected. */
@@ -66,7 +67,7 @@ export class Stream {
   series: u32;
   /** Row of the two names its model goes by (state/renames), or NO_RENAME. */
   rename: u16;
-  /** The client headers it came with: bits of request/1_headers. */
+  /** The client headers it came with: bits of request/client_headers. */
   clientHeaders: u16;
   /** Of x-llm-d-inference-ttl; 0 = not given. */
   ttlMs: u32;

@@ -48,6 +48,8 @@ export const HEADER_EXPLAIN = "x-pointsman-explain";
 // … what a video in the prompt is like: seconds, "WIDTHxHEIGHT"
 export const HEADER_VIDEO_SECONDS = "x-llm-d-video-duration-seconds";
 export const HEADER_VIDEO_RESOLUTION = "x-llm-d-video-resolution";
+/** Frames in a second; every video counts two, as vLLM samples them. */
+export const HEADER_VIDEO_FPS = "x-llm-d-video-fps";
 
 // Response headers
 export const HEADER_SERVED = "x-gateway-destination-endpoint-served";
@@ -88,6 +90,13 @@ export const KEY_QUEUE = "queue/2/";
 export const VM_ID = "pointsman";
 export const CLUSTER_PREFIX = "pointsman/";
 export const ROUTE_CONFIG = "pointsman";
+/** Name of every route that the agent writes: it leads where the filter says, and chooses no pool. */
+export const ROUTE_NAME = "inference";
+/** Namespace of the metadata by which a route chooses the pool: its key "pool", as "namespace/name". */
+export const METADATA_NAMESPACE = "pointsman";
+export const METADATA_POOL = "pool";
+/** Namespace of the metadata in which a filter or gateway says which endpoints may be picked. */
+export const METADATA_SUBSET = "envoy.lb.subset_hint";
 /** Response code details of the filter's own replies: Envoy rewrites local replies that lack it. */
 export const REPLY_DETAILS = "pointsman";
 

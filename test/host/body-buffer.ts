@@ -26,11 +26,13 @@ export class BodyBuffer {
     return all;
   }
 
-  /** proxy_set_buffer_bytes: prepend (0, 0), replace all (0, ≥ size) or append (≥ size, …); nothing else. */
+  /**
+   * proxy_set_buffer_bytes as Envoy's Buffer::copyFrom: from 0 on it takes `length` bytes off the front and puts
+   * the new ones there; from the end on it appends; nothing else.
+   */
   set(start: number, length: number, bytes: Uint8Array): number {
     const copy = Buffer.from(bytes);
-    if (start === 0 && length === 0) this.bytes = Buffer.concat([copy, this.bytes]);
-    else if (start === 0 && length >= this.bytes.length) this.bytes = copy;
+    if (start === 0) this.bytes = Buffer.concat([copy, this.bytes.subarray(length)]);
     else if (start >= this.bytes.length) this.bytes = Buffer.concat([this.bytes, copy]);
     else return STATUS_BAD_ARGUMENT;
     return STATUS_OK;
