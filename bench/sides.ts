@@ -99,7 +99,7 @@ function configuration(options: SideOptions, socketPath: string): object {
   });
   write(join(membersDir, `${POOL.namespace}.${POOL.name}.yaml`), members(POOL, addresses));
   write(join(xdsDir, "cds.yaml"), clusterOf(options, membersDir));
-  write(join(xdsDir, "rds.yaml"), routes(clusterName(POOL), RETRY_BUFFER_BYTES));
+  write(join(xdsDir, "rds.yaml"), routes([], clusterName(POOL), RETRY_BUFFER_BYTES));
   const any = { host: "127.0.0.1", port: 0 };
   const shipped = bootstrap({ listen: any, admin: any, socketPath, xdsDir, filterPath: options.filterPath });
   return options.name === "alone" ? withoutFilter(shipped) : shipped;

@@ -3,7 +3,7 @@
 import type { FilterConfig } from "../envoy/bootstrap.ts";
 import { BUFFER_BYTES, BUFFER_MARGIN_BYTES } from "../envoy/bootstrap.ts";
 import { INDEX_MIB_MAX, INSPECTION_BYTES } from "../wire/limits.ts";
-import { choice, type FlagValues, PATH, POOL, SIZE, SWITCH, UsageError, whole } from "./flags.ts";
+import { choice, type FlagValues, PATH, POOL, SIZE, SWITCH, TEXT, UsageError, whole } from "./flags.ts";
 import { type Present, present } from "./present.ts";
 
 export const filterFlags = {
@@ -16,6 +16,11 @@ export const filterFlags = {
     help: "memory of a worker's prefix cache index, in MiB (default 64)",
   },
   "allow-explain": { kind: SWITCH, help: "answers requests with x-pointsman-explain: 1 by how they would be picked" },
+  "trusted-headers": { kind: TEXT, help: "client headers that count: all (default), none, or names with commas" },
+  "trust-subset-header": { kind: SWITCH, help: "the subset header counts: a proxy in front takes it from clients" },
+  "subset-hint": { kind: choice("metadata", "off"), help: "whether other filters may bound a pick (default off)" },
+  "pool-header": { kind: TEXT, help: "header by which requests name one of several pools (default none)" },
+  "model-header": { kind: SWITCH, help: "routes can match on the model and the pool, with one pool too" },
   seed: { kind: whole(0, 2 ** 32 - 1), help: "makes the random breaking of ties repeatable" },
   filter: { kind: PATH, help: "the compiled filter (default build/filter.wasm)" },
   buffer: { kind: SIZE, help: "what a connection may hold during inspection (default 1MiB)" },
@@ -51,6 +56,11 @@ export function envoyShape(command: string, given: FlagValues<typeof filterFlags
       inspectionBytes: given["inspection-limit"],
       prefixIndexMiB: given["prefix-index"],
       explain: given["allow-explain"] ? true : undefined,
+      trustedHeaders: given["trusted-headers"],
+      trustSubsetHeader: given["trust-subset-header"] ? true : undefined,
+      subsetHint: given["subset-hint"],
+      poolHeader: given["pool-header"],
+      modelHeader: given["model-header"] ? true : undefined,
       seed: given.seed,
     }),
   });

@@ -5,7 +5,7 @@ import { createHash } from "node:crypto";
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { crc32 } from "node:zlib";
-import { CLUSTER_PREFIX, HEADER_DESTINATION, ROUTE_CONFIG } from "../wire/names.ts";
+import { CLUSTER_PREFIX, HEADER_DESTINATION, HEADER_POOL, ROUTE_CONFIG, ROUTE_NAME } from "../wire/names.ts";
 import { DESTINATIONS_DEFAULT } from "../wire/policy.ts";
 import { type Endpoint, poolName } from "./endpoints.ts";
 import type { Pool } from "./kinds/object.ts";
@@ -120,35 +120,41 @@ export function members(pool: ClusterPool, endpoints: Members["endpoints"]): obj
   };
 }
 
-/** Everything goes to one cluster. A try that fails goes on to the next endpoint of the filter's list. */
-export function routes(target: string, retryBufferBytes: number): object {
+/**
+ * One route for each pool that the filter may choose and name in a header, then one for all other requests. They
+ * have one name, which chooses nothing: the filter's choice would else be bound by a header that a client sent.
+ */
+export function routes(choices: readonly ClusterPool[], target: string, retryBufferBytes: number): object {
+  const chosen = choices.map((pool) => {
+    const match = { prefix: "/", headers: [{ name: HEADER_POOL, string_match: { exact: poolName(pool) } }] };
+    return route(match, clusterName(pool), retryBufferBytes);
+  });
   return {
     "@type": `${TYPES}.config.route.v3.RouteConfiguration`,
     name: ROUTE_CONFIG,
     virtual_hosts: [
-      {
-        name: "all",
-        domains: ["*"],
-        routes: [
-          {
-            name: "inference",
-            match: { prefix: "/" },
-            request_body_buffer_limit: retryBufferBytes,
-            route: {
-              cluster: target,
-              timeout: "0s",
-              retry_policy: {
-                retry_on: "connect-failure,refused-stream,reset,retriable-status-codes",
-                retriable_status_codes: [503],
-                // Of the default profile's list; the filter says so when a list is of another length.
-                num_retries: DESTINATIONS_DEFAULT - 1,
-                retry_back_off: { base_interval: "0.005s", max_interval: "0.05s" },
-              },
-            },
-          },
-        ],
-      },
+      { name: "all", domains: ["*"], routes: [...chosen, route({ prefix: "/" }, target, retryBufferBytes)] },
     ],
+  };
+}
+
+/** A try that fails goes on to the next endpoint of the filter's list. */
+function route(match: object, target: string, retryBufferBytes: number): object {
+  return {
+    name: ROUTE_NAME,
+    match,
+    request_body_buffer_limit: retryBufferBytes,
+    route: {
+      cluster: target,
+      timeout: "0s",
+      retry_policy: {
+        retry_on: "connect-failure,refused-stream,reset,retriable-status-codes",
+        retriable_status_codes: [503],
+        // Of the default profile's list; the filter says so when a list is of another length.
+        num_retries: DESTINATIONS_DEFAULT - 1,
+        retry_back_off: { base_interval: "0.005s", max_interval: "0.05s" },
+      },
+    },
   };
 }
 
@@ -222,7 +228,7 @@ export class XdsFiles {
   }
 
   /**
-   * Writes `pools` and their members; the route leads to a pool of `routed`. Members come before the clusters that
+   * Writes `pools` and their members; the routes lead to pools of `routed`. Members come before the clusters that
    * need them, and clusters before the route. Throws when a file cannot be written.
    */
   write(pools: readonly Members[], routed: readonly Members[]): void {
@@ -235,7 +241,9 @@ export class XdsFiles {
     const clusters = pools.map(({ pool }) => cluster(pool, this.#membersDir));
     this.#replace(join(this.#dir, "cds.yaml"), response(clusters));
     const target = this.#target(routed);
-    this.#replace(join(this.#dir, "rds.yaml"), response([routes(target, this.#options.retryBufferBytes)]));
+    const choices = routed.length > 1 ? routed.map(({ pool }) => pool) : [];
+    const configuration = routes(choices, target, this.#options.retryBufferBytes);
+    this.#replace(join(this.#dir, "rds.yaml"), response([configuration]));
     for (const path of this.#written.keys()) {
       if (!path.startsWith(`${this.#membersDir}/`) || keep.has(path)) continue;
       rmSync(path, { force: true });

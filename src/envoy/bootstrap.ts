@@ -7,6 +7,7 @@ import { ROUTE_CONFIG, VM_ID } from "../wire/names.ts";
 import type { Address } from "./address.ts";
 import { localReplies } from "./local-replies.ts";
 import { HISTOGRAM_BUCKETS, STATS_TAGS } from "./stats.ts";
+import { stripInternalHeaders } from "./strip-headers.ts";
 
 /** The filter's own settings, as it reads them from its plugin configuration. */
 export interface FilterConfig {
@@ -21,6 +22,16 @@ export interface FilterConfig {
   readonly prefixIndexMiB?: number;
   /** Answers requests that ask for it, by header, with an explanation of their pick. */
   readonly explain?: boolean;
+  /** Client headers that are believed: "all" (the default), "none", or names with commas between them. */
+  readonly trustedHeaders?: string;
+  /** Believes the subset header: only where a proxy in front removes it from what clients send. */
+  readonly trustSubsetHeader?: boolean;
+  /** Whether filters before this one may say in metadata which endpoints to pick from; a look costs 1 µs. */
+  readonly subsetHint?: "metadata" | "off";
+  /** With several pools: the header in which a request names one, as "namespace/name". */
+  readonly poolHeader?: string;
+  /** Names model and pool in headers and chooses the route anew also when there is one pool only. */
+  readonly modelHeader?: boolean;
   /** Makes the random breaking of ties repeatable. */
   readonly seed?: number;
 }
@@ -89,6 +100,11 @@ function filterConfig(filter: FilterConfig = {}): object {
     ...(filter.seed === undefined ? {} : { seed: filter.seed }),
     ...(filter.prefixIndexMiB === undefined ? {} : { prefixIndexMiB: filter.prefixIndexMiB }),
     ...(filter.explain === undefined ? {} : { explain: filter.explain }),
+    ...(filter.trustedHeaders === undefined ? {} : { trustedHeaders: filter.trustedHeaders }),
+    ...(filter.trustSubsetHeader === undefined ? {} : { trustSubsetHeader: filter.trustSubsetHeader }),
+    ...(filter.subsetHint === undefined ? {} : { subsetHint: filter.subsetHint }),
+    ...(filter.poolHeader === undefined ? {} : { poolHeader: filter.poolHeader }),
+    ...(filter.modelHeader === undefined ? {} : { modelHeader: filter.modelHeader }),
   };
 }
 
@@ -107,6 +123,7 @@ function mainConnections(options: BootstrapOptions): object {
     codec_type: "AUTO",
     // Clients are strangers: Envoy drops the x-envoy-* headers by which they could set retries and timeouts.
     use_remote_address: true,
+    early_header_mutation_extensions: stripInternalHeaders(options.filter?.trustSubsetHeader === true),
     stream_idle_timeout: STREAM_IDLE_TIMEOUT,
     request_timeout: "0s",
     upgrade_configs: [{ upgrade_type: "websocket" }],

@@ -8,14 +8,15 @@ import { XdsFiles } from "../../src/control/xds.ts";
 import { pool } from "./objects.ts";
 import { temporaryDir } from "./until.ts";
 
-type Route = { readonly route: { readonly cluster: string } };
+type Route = { readonly match: object; readonly route: { readonly cluster: string } };
 
 function writing(defaultPool?: string) {
   const dir = temporaryDir();
   const files = new XdsFiles({ dir, defaultPool, retryBufferBytes: 1_000 });
   const read = (file: string) => parse(readFileSync(join(dir, file), "utf8"));
-  const target = () => (read("rds.yaml").resources[0].virtual_hosts[0].routes[0] as Route).route.cluster;
-  return { dir, files, read, target };
+  const routes = (): readonly Route[] => read("rds.yaml").resources[0].virtual_hosts[0].routes;
+  const target = () => routes().at(-1)!.route.cluster;
+  return { dir, files, read, routes, target };
 }
 
 const a = {
@@ -53,6 +54,19 @@ describe("files for Envoy", () => {
     expect(named.target()).toBe("pointsman/default/b");
     named.files.write([a, b], [a]);
     expect(named.target()).toBe("pointsman/none");
+  });
+
+  test("with several pools each has a route for requests that the filter sends there", () => {
+    const { files, routes } = writing("default/b");
+    files.write([a, b], [a]);
+    expect(routes()).toHaveLength(1);
+    files.write([a, b], [a, b]);
+    const byPool = (name: string) => [{ name: "x-pointsman-pool", string_match: { exact: `default/${name}` } }];
+    expect(routes().map(({ match, route }) => [match, route.cluster])).toEqual([
+      [{ prefix: "/", headers: byPool("a") }, "pointsman/default/a"],
+      [{ prefix: "/", headers: byPool("b") }, "pointsman/default/b"],
+      [{ prefix: "/" }, "pointsman/default/b"],
+    ]);
   });
 
   test("a file is replaced only when its content changes, also by the next agent", () => {
