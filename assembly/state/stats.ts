@@ -27,7 +27,7 @@ export const DEGRADED = 1;
 export const UNSTEERED = 2;
 /** 503: nothing to pick from. */
 export const NO_ENDPOINTS = 3;
-/** 400: the body is not a request, or it names what there is not. */
+/** 400: the body is not a request, or it names what there is not. 412: it prefers not to be computed anew. */
 export const BAD_REQUEST = 4;
 /** 429: the profile's filters left nobody. */
 export const SATURATED = 5;
