@@ -77,7 +77,7 @@ test(`${REQUESTS} requests for a name that is split 90 to 10 are split so within
   expect([...counts.keys()].toSorted()).toEqual(["food-v1", "food-v2"]);
   expect(counts.get("food-v1")! / all).toBeGreaterThan(0.89);
   expect(counts.get("food-v1")! / all).toBeLessThan(0.91);
-}, 60_000);
+}, 120_000);
 
 /** Sends the body; the server must get `expected`, and be told its length where the client told one. */
 async function arrives(protocol: Protocol, call: Call, expected: Buffer): Promise<void> {

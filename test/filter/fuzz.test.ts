@@ -9,6 +9,7 @@ import * as report from "../../src/wire/report.ts";
 import * as wire from "../../src/wire/snapshot.ts";
 import { OTHER_WORKER_GENERATION, OtherWorker } from "../host/column.ts";
 import type { HeaderList } from "../host/header-map.ts";
+import type { ModelsSpec } from "../host/models.ts";
 import {
   type EndpointSpec,
   encodeMetrics,
@@ -72,6 +73,15 @@ const NAMES = [
   "x-session-token",
   "epp-profile",
   "x-color",
+  "x-llm-d-inference-objective",
+  "x-gateway-inference-fairness-id",
+  "x-llm-d-model-name-rewrite",
+  "x-gateway-model-name-rewrite",
+  "x-llm-d-inference-ttl",
+  "x-slo-ttft-ms",
+  "x-gateway-destination-endpoint-subset",
+  "x-pointsman-pool",
+  "x-pool",
   "x",
   "",
   "x-a-name-of-just-about-the-sixty-four-bytes-that-a-bit-set-can-hold",
@@ -89,11 +99,25 @@ const BODIES = [
 ].map((text) => Buffer.from(text));
 
 const PROGRAMS = fc.sample(program, { numRuns: 60, seed: SEED });
+const MODELS: readonly ModelsSpec[] = [
+  { generic: { targets: [{ name: "llama" }, { name: 'q"\u0001', weight: 7 }] } },
+  {
+    objectives: { high: 1, low: -1 },
+    models: [{ name: "m", targets: [{ name: "x".repeat(256) }], priority: -2 }, { name: "llama" }],
+  },
+];
+const ROUTE = "xds\0route_metadata\0filter_metadata\0pointsman\0pool";
+const HINT = "metadata\0filter_metadata\0envoy.lb.subset_hint\0x-gateway-destination-endpoint-subset";
 const ADAPTERS = ["m", "lora", "llama", "x".repeat(300)];
 
 class Game {
   private readonly dice = new Dice(SEED);
-  private readonly gateway = new Gateway();
+  private readonly gateway = new Gateway({
+    trustSubsetHeader: true,
+    subsetHint: "metadata",
+    poolHeader: "x-pool",
+    defaultPool: POOL,
+  });
   private readonly workers: Worker[] = [this.gateway.worker, this.gateway.newWorker()];
   private readonly live: Stream[] = [];
   private readonly large = Buffer.alloc(600_000, '{"model":"m","x":"y"}, ');
@@ -162,8 +186,20 @@ class Game {
   private open(): void {
     const stream = this.dice.of(this.workers).stream();
     this.requests++;
+    if (this.dice.chance(0.05)) stream.setProperty(ROUTE, this.dice.of([POOL, "default/other", "default/none", ""]));
+    if (this.dice.chance(0.05)) stream.setProperty(HINT, this.hint());
     if (this.dice.chance(0.98)) stream.requestHeaders(this.headers(), this.dice.chance(0.1));
     this.live.push(stream);
+  }
+
+  /** A text, a list, or bytes that look like one. */
+  private hint(): Buffer {
+    const { dice } = this;
+    if (dice.chance(0.3)) return Buffer.from(`${dice.of(ADDRESSES)}, ${dice.of(ADDRESSES)},[`);
+    const bytes = dice.bytes(dice.below(60));
+    if (bytes.length >= 4) bytes.writeUInt32LE(dice.of([0, 1, 3, 0xffffff]), 0);
+    for (let at = 4; at + 4 <= bytes.length && at < 28; at += 4) bytes.writeUInt32LE(dice.below(20), at);
+    return bytes;
   }
 
   private event(index: number): void {
@@ -247,7 +283,9 @@ class Game {
 
   private pool(name: string, endpoints: readonly EndpointSpec[]): PoolSpec {
     const { dice } = this;
-    return { name, failOpen: dice.chance(0.5), endpoints, ...(dice.chance(0.7) ? { program: dice.of(PROGRAMS) } : {}) };
+    const program = dice.chance(0.7) ? { program: dice.of(PROGRAMS) } : {};
+    const models = dice.chance(0.5) ? { models: dice.of(MODELS) } : {};
+    return { name, failOpen: dice.chance(0.5), endpoints, ...program, ...models };
   }
 
   private metrics(): Buffer {
