@@ -50,6 +50,14 @@ export function modelLength(): u32 {
   return scanner.modelLength;
 }
 
+export function modelAt(): u32 {
+  return scanner.modelAt;
+}
+
+export function modelEnd(): u32 {
+  return scanner.modelEnd;
+}
+
 export function stream(): bool {
   return scanner.stream;
 }

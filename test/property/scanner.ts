@@ -10,6 +10,8 @@ export interface Scanned {
   readonly outcome: ScanOutcome;
   /** Text of `model`; undefined unless ok, and when it is longer than MODEL_BYTES_MAX. */
   readonly model: string | undefined;
+  /** Where it stands in the body, without its quotes: the first byte, and the one after the last. */
+  readonly modelBytes: readonly [number, number];
   readonly stream: boolean;
   /** The API's limit of output tokens. */
   readonly maxOutput: number | undefined;
@@ -33,6 +35,8 @@ type Exports = {
   model(): number;
   modelPointer(): number;
   modelLength(): number;
+  modelAt(): number;
+  modelEnd(): number;
   stream(): number;
   maxOutput(): number;
   promptCount(): number;
@@ -95,6 +99,7 @@ export class Scanner {
     return {
       outcome,
       model: outcome === "ok" && exports.model() === MODEL_TEXT ? this.model() : undefined,
+      modelBytes: [exports.modelAt(), exports.modelEnd()],
       stream: !refused && exports.stream() !== 0,
       maxOutput: refused ? undefined : limit(exports.maxOutput()),
       prompts: Array.from({ length: exports.promptCount() }, (_, n) => this.prompt(n)),
