@@ -83,7 +83,7 @@ describe.each(PROTOCOLS)("%s", (protocol) => {
   });
 
   test("a client's own headers arrive", async () => {
-    const headers = { authorization: "Bearer x", "x-gateway-inference-objective": "interactive", "x-custom": "1" };
+    const headers = { authorization: "Bearer x", prefer: "respond-async", "x-custom": "1" };
     const answer = await gateway.client(protocol).call({ ...INFERENCE, headers });
     const received = (answer.json() as Received).headers;
     for (const [name, value] of Object.entries(headers)) expect(received[name]).toEqual([value]);

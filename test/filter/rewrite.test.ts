@@ -130,7 +130,9 @@ describe("in the body", () => {
   test("a body that goes on beyond what is inspected, when the name was in it", () => {
     const rest = "z".repeat(5_000);
     check(`{"model":"food","p":"${rest}"}`, `{"model":"food-v2","p":"${rest}"}`, GENERIC, { inspectionBytes: 100 });
-    // The name ends beyond: it is not known, so it stays.
+    // The name that counts ends beyond: it is not known, so it stays.
+    const twice = `{"model":"food","model":"foo${rest}"}`;
+    check(twice, twice, GENERIC, { inspectionBytes: 30 });
     for (const inspectionBytes of [12, 14]) {
       check(`{"model":"food","p":"${rest}"}`, `{"model":"food","p":"${rest}"}`, GENERIC, { inspectionBytes });
     }
