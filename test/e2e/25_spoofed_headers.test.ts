@@ -108,7 +108,7 @@ describe.each(PROTOCOLS)("%s", (protocol) => {
     });
   });
 
-  test("objective, fairness, rewrite and the rest are for the gateway: servers of the filter's routes see none", async () => {
+  test("objective, fairness and the rest are for the gateway: no server that the filter picks sees them", async () => {
     const headers = {
       [names.HEADER_OBJECTIVE]: "o",
       [names.HEADER_OBJECTIVE_OLD]: "o",

@@ -6,6 +6,7 @@ import type { LogEntry } from "../host/call-log.ts";
 import { Control } from "../host/control.ts";
 import { drive } from "../host/drive.ts";
 import type { HeaderList } from "../host/header-map.ts";
+import type { ModelsSpec } from "../host/models.ts";
 import { Process } from "../host/process.ts";
 import type { ProgramSpec } from "../host/program.ts";
 import type { Root } from "../host/root.ts";
@@ -76,6 +77,7 @@ class Stage {
   private readonly vm = this.process.newVm();
   private root: Root | undefined;
   private program: ProgramSpec | undefined;
+  private models: ModelsSpec | undefined;
   private stream: Stream | undefined;
   private recorded: Vm = this.vm;
 
@@ -95,10 +97,12 @@ class Stage {
     const text = indented.join("\n");
     if (verb === "config") this.root = this.vm.root(rest);
     else if (verb === "program") this.program = JSON.parse(rest) as ProgramSpec;
+    else if (verb === "models") this.models = JSON.parse(rest) as ModelsSpec;
     else if (verb === "control") this.recorded = this.control.vm;
     else if (verb === "topology") {
       const program = this.program === undefined ? {} : { program: this.program };
-      this.control.topology([{ name: POOL, endpoints: words.map((address) => ({ address })), ...program }]);
+      const models = this.models === undefined ? {} : { models: this.models };
+      this.control.topology([{ name: POOL, endpoints: words.map((address) => ({ address })), ...program, ...models }]);
     } else if (verb === "metrics") this.control.metrics(indented.map(row));
     else if (verb === "advance") this.process.advanceMs(Number.parseFloat(rest));
     else if (verb === "put") this.control.exchange("PUT", rest, Buffer.from(text));
