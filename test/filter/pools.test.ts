@@ -2,6 +2,7 @@
 
 import { describe, expect, test } from "vitest";
 import { HEADER_MODEL_NAME, HEADER_POOL } from "../../src/wire/names.ts";
+import { API_CHAT, API_COMPLETIONS } from "../../src/wire/program.ts";
 import { headerOf, type Outcome, sendRequest } from "../host/drive.ts";
 import type { ModelsSpec } from "../host/models.ts";
 import { CHAT, errorOf, Gateway, IDLE } from "./gateway.ts";
@@ -24,15 +25,17 @@ const ROUTED = { "ns/b": { models: [{ name: "llama" }] } };
 const METADATA = "xds\0route_metadata\0filter_metadata\0pointsman\0pool";
 
 interface Asked {
+  readonly path?: string;
   readonly body?: string;
   readonly headers?: readonly (readonly [string, string])[];
   readonly properties?: Readonly<Record<string, string>>;
 }
 
-function ask(gateway: Gateway, { body, headers = [], properties = {} }: Asked): Outcome["stream"] {
+function ask(gateway: Gateway, { path, body, headers = [], properties = {} }: Asked): Outcome["stream"] {
   const stream = gateway.worker.stream();
   for (const [path, value] of Object.entries(properties)) stream.setProperty(path, value);
-  sendRequest(stream, { ...(body === undefined ? { path: "/v1/models" } : { body }), headers });
+  const request = body === undefined ? { path: "/v1/models" } : { body, path: path ?? "/v1/chat/completions" };
+  sendRequest(stream, { ...request, headers });
   return stream;
 }
 
@@ -126,6 +129,27 @@ describe("routes can match on the choice", () => {
       expect(told(ask(gateway, { body: `{"model":"${model}"}` }))).toEqual([undefined, "ns/a"]);
     },
   );
+});
+
+test("what any of the pools reads of a body is read, and its prompt if any of them needs it", () => {
+  const gateway = new Gateway({ explain: true, defaultPool: "ns/a" });
+  const queue = { profiles: [{ scorers: [{ type: "queue-scorer" as const }] }], parsers: 1 << API_COMPLETIONS };
+  const prefix = { profiles: [{ scorers: [{ type: "prefix-cache-scorer" as const }] }], parsers: 1 << API_CHAT };
+  const endpoints = [{ address: "10.0.0.1:8000" }];
+  gateway.control.topology([
+    { name: "ns/a", program: queue, endpoints },
+    { name: "ns/b", program: prefix, endpoints, models: ROUTED["ns/b"] },
+  ]);
+  gateway.control.metrics([IDLE, IDLE]);
+  gateway.worker.drive({ path: "/v1/models" });
+  const tokensOf = (path: string, body: string) => {
+    const reply = ask(gateway, { path, body, headers: [["x-pointsman-explain", "1"]] }).localResponse!;
+    return JSON.parse(Buffer.from(reply.body).toString()).tokens;
+  };
+  expect(tokensOf("/v1/chat/completions", CHAT)).toBeGreaterThan(0);
+  expect(tokensOf("/v1/completions", '{"model":"m","prompt":"hello"}')).toBeGreaterThan(0);
+  // Nobody reads these.
+  expect(tokensOf("/v1/embeddings", '{"model":"m","input":"hello"}')).toBe(0);
 });
 
 test("requests and outcomes are counted where they went", () => {

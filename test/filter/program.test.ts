@@ -160,6 +160,20 @@ describe("answers", () => {
     }
   });
 
+  test("… also of a pool that the model chose", () => {
+    const gateway = new Gateway({ defaultPool: "ns/a" });
+    const sessions: ProgramSpec = { profiles: [{ scorers: [{ type: "session-affinity-scorer" }] }] };
+    const plain: ProgramSpec = { profiles: [{ scorers: [{ type: "queue-scorer" }] }] };
+    gateway.control.topology([
+      { name: "ns/a", endpoints: [{ address: A }], program: plain },
+      { name: "ns/b", endpoints: [{ address: A }], program: sessions, models: { models: [{ name: "llama" }] } },
+    ]);
+    gateway.control.metrics([IDLE, IDLE]);
+    const tokenFor = (body: string) => headerOf(gateway.worker.drive({ body }).responseHeaders, "x-session-token");
+    expect(tokenFor(CHAT)).toBeDefined();
+    expect(tokenFor('{"model":"other"}')).toBeUndefined();
+  });
+
   test("an endpoint that lists thousands of adapters costs a pick no more than one that lists some", () => {
     const gateway = new Gateway();
     const program: ProgramSpec = { profiles: [{ scorers: [{ type: "lora-affinity-scorer" }] }] };
