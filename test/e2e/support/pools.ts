@@ -6,7 +6,7 @@ import { request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { FILTER_PATH } from "../../../src/cli/paths.ts";
-import { XdsFiles } from "../../../src/control/xds.ts";
+import { RETRY_BUFFER_BYTES, XdsFiles } from "../../../src/control/xds.ts";
 import { bootstrap, type FilterConfig } from "../../../src/envoy/bootstrap.ts";
 import { locateEnvoy } from "../../../src/envoy/locate.ts";
 import { type Envoy, startEnvoy } from "../../../src/envoy/process.ts";
@@ -122,7 +122,7 @@ function writeXds(dir: string, { pools, filter = {}, routes = [] }: PoolsOptions
     pool: { namespace: NAMESPACE, name, appProtocol: "http" as const },
     endpoints: servers.map(({ address: { host, port } }) => ({ ip: host, port })),
   }));
-  const files = new XdsFiles({ dir: xdsDir, defaultPool: filter.defaultPool, retryBufferBytes: 1_048_576 });
+  const files = new XdsFiles({ dir: xdsDir, defaultPool: filter.defaultPool, retryBufferBytes: RETRY_BUFFER_BYTES });
   files.write(members, members);
   const path = join(xdsDir, "rds.yaml");
   const written = JSON.parse(readFileSync(path, "utf8"));
