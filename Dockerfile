@@ -1,10 +1,11 @@
-# The sidecar: agent and command line as one file, and the filter for an Envoy to load.
+# The sidecar: agent and command line as one file, and the filter for an Envoy to load: filter-usage.wasm, or
+# filter.wasm, which reads no responses (docs/responses.md).
 #
 #   docker build -t pointsman .
 #   docker run --read-only pointsman agent --objects /objects --socket /run/pointsman/control.sock
 #
-# Envoy takes /opt/pointsman/filter.wasm from here by an image volume, or from an init container:
-#   ["/nodejs/bin/node", "-e", "fs.copyFileSync('/opt/pointsman/filter.wasm', '/shared/filter.wasm')"]
+# Envoy takes /opt/pointsman/filter-usage.wasm from here by an image volume, or from an init container:
+#   ["/nodejs/bin/node", "-e", "fs.copyFileSync('/opt/pointsman/filter-usage.wasm', '/shared/filter-usage.wasm')"]
 
 FROM node:24-slim AS build
 WORKDIR /src

@@ -14,13 +14,13 @@ demo: build envoy ## four simulated model servers, Envoy, a live table (DEMO_SEC
 test: ## every check and test; the last line is "N passed, N failed"
 	@MAKE="$(MAKE)" scripts/test
 
-build: install ## the filter, build/filter.wasm
+build: install ## the filter, build/filter.wasm and build/filter-usage.wasm
 	@$(NODE) scripts/build-filter.ts
 
 check: install ## format, lint, types and house rules only
 	@$(NODE) node_modules/.bin/vitest run --project checks
 
-bench: build envoy ## what a request costs, and how good picks are (about 45 minutes; not part of test)
+bench: build envoy ## what a request costs, and how good picks are (about an hour; not part of test)
 	@$(NODE) bench/run.ts
 	@$(NODE) bench/quality.ts
 

@@ -35,6 +35,10 @@ export class Config {
   seed: u64;
   /** Bits of the client headers that are believed. */
   trusted: u32;
+  /** Tell the access log what came of the pick. */
+  accessLogFields: u8;
+  /** Ask servers for the usage of streams, and keep it from callers who did not. */
+  injectUsage: u8;
 }
 
 const DEFAULT_POOL_AT: usize = 40;
@@ -52,6 +56,8 @@ const servedHeaderKey = utf8("servedHeader");
 const inspectionBytesKey = utf8("inspectionBytes");
 const seedKey = utf8("seed");
 const explainKey = utf8("explain");
+const accessLogFieldsKey = utf8("accessLogFields");
+const injectUsageKey = utf8("injectUsage");
 const prefixIndexMiBKey = utf8("prefixIndexMiB");
 const trustedHeadersKey = utf8("trustedHeaders");
 const trustSubsetHeaderKey = utf8("trustSubsetHeader");
@@ -127,7 +133,7 @@ const notObject = utf8('expected a JSON object, such as {"role":"filter"}');
 const notMember = utf8('expected "name": value, with a plain text, number or boolean as the value');
 const unknownName = utf8(
   "unknown name; expected role, failureMode, defaultPool, servedHeader, inspectionBytes, prefixIndexMiB, explain, " +
-    "seed, trustedHeaders, trustSubsetHeader, subsetHint, poolHeader, modelHeader",
+    "accessLogFields, injectUsage, seed, trustedHeaders, trustSubsetHeader, subsetHint, poolHeader, modelHeader",
 );
 const badRole = utf8('role: expected "filter" or "ingest"');
 const badFailureMode = utf8('failureMode: expected "FailOpen" or "FailClose"');
@@ -135,6 +141,8 @@ const badServedHeader = utf8("servedHeader: expected true or false");
 const badDefaultPool = utf8('defaultPool: expected "namespace/name"');
 const badInspectionBytes = utf8("inspectionBytes: expected a whole number from 1 to 524288");
 const badExplain = utf8("explain: expected true or false");
+const badAccessLogFields = utf8("accessLogFields: expected true or false");
+const badInjectUsage = utf8("injectUsage: expected true or false");
 const badPrefixIndexMiB = utf8("prefixIndexMiB: expected a whole number from 1 to 1024");
 const badTrustedHeaders = utf8(
   'trustedHeaders: expected "all", "none" or names of client headers, such as "x-llm-d-inference-objective, prefer"',
@@ -222,6 +230,8 @@ function parseMember(config: Config): bool {
   if (equals(name, nameLength, inspectionBytesKey)) return setInspectionBytes(config);
   if (equals(name, nameLength, prefixIndexMiBKey)) return setPrefixIndexMiB(config);
   if (equals(name, nameLength, explainKey)) return setExplain(config);
+  if (equals(name, nameLength, accessLogFieldsKey)) return setAccessLogFields(config);
+  if (equals(name, nameLength, injectUsageKey)) return setInjectUsage(config);
   if (equals(name, nameLength, seedKey)) return setSeed(config);
   if (equals(name, nameLength, trustedHeadersKey)) return setTrustedHeaders(config);
   if (equals(name, nameLength, trustSubsetHeaderKey)) return setTrustSubsetHeader(config);
@@ -270,6 +280,16 @@ function setPrefixIndexMiB(config: Config): bool {
 function setExplain(config: Config): bool {
   config.explain = isToken(trueText) ? 1 : 0;
   return !tokenIsText && (isToken(trueText) || isToken(falseText)) ? true : refuse(badExplain);
+}
+
+function setAccessLogFields(config: Config): bool {
+  config.accessLogFields = isToken(trueText) ? 1 : 0;
+  return !tokenIsText && (isToken(trueText) || isToken(falseText)) ? true : refuse(badAccessLogFields);
+}
+
+function setInjectUsage(config: Config): bool {
+  config.injectUsage = isToken(trueText) ? 1 : 0;
+  return !tokenIsText && (isToken(trueText) || isToken(falseText)) ? true : refuse(badInjectUsage);
 }
 
 function setSeed(config: Config): bool {

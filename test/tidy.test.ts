@@ -9,7 +9,9 @@ import { importsOf, nodes, placeOf, ROOT, type SourceFile, sourceFiles } from ".
 const LINE_LENGTH_MAX = 120;
 const FUNCTION_LINES_MAX = 70;
 /** Folders of the filter that run for every request: nothing is allocated there. */
-const HOT = ["request", "prefix", "pick", "response", "state", "share", "explain"].map((name) => `assembly/${name}/`);
+const HOT = ["request", "flow", "prefix", "pick", "response", "state", "share", "explain"].map(
+  (name) => `assembly/${name}/`,
+);
 
 const files = sourceFiles();
 const trees = files.flatMap((file) => (file.tree === undefined ? [] : [file.tree]));

@@ -3,6 +3,8 @@
 
 import {
   proxy_call_foreign_function,
+  proxy_close_stream,
+  proxy_continue_stream,
   proxy_define_metric,
   proxy_dequeue_shared_queue,
   proxy_enqueue_shared_queue,
@@ -20,11 +22,13 @@ import {
   proxy_resolve_shared_queue,
   proxy_send_local_response,
   proxy_set_buffer_bytes,
+  proxy_set_effective_context,
+  proxy_set_property,
   proxy_set_shared_data,
   proxy_set_tick_period_milliseconds,
 } from "@gcoredev/proxy-wasm-sdk-as/assembly/imports";
 import { REPLY_DETAILS } from "../../src/wire/names";
-import { NO_GRPC_STATUS, OK } from "./status";
+import { NO_GRPC_STATUS, OK, REQUEST_STREAM, RESPONSE_STREAM } from "./status";
 import { pointer, utf8 } from "./text";
 
 export const LOG_WARN = 3;
@@ -90,6 +94,11 @@ export function replaceFront(buffer: i32, replaced: u32, p: usize, length: u32):
 /** A property; the parts of its path are separated by NUL. */
 export function getProperty(path: ArrayBuffer): bool {
   return returned(proxy_get_property(pointer(path), path.byteLength, outPointer, outSize));
+}
+
+/** A field of the stream that access logs can show: "x" as %FILTER_STATE(wasm.x:PLAIN)%. */
+export function setProperty(name: ArrayBuffer, p: usize, length: u32): void {
+  proxy_set_property(pointer(name), name.byteLength, p, length);
 }
 
 /** A value that all VMs share; false when there is none. Sets `cas`. */
@@ -164,4 +173,19 @@ export function reply(status: u32, headers: usize, headersLength: u32, body: usi
   const details = pointer(replyDetails);
   const length = replyDetails.byteLength;
   proxy_send_local_response(status, details, length, body, bodyLength, headers, headersLength, NO_GRPC_STATUS);
+}
+
+/** The calls that follow are about that stream, until another is named or the callback ends. */
+export function actFor(context: u32): void {
+  proxy_set_effective_context(context);
+}
+
+/** The request that is held goes on, when the callback under way has ended. */
+export function continueRequest(): void {
+  proxy_continue_stream(REQUEST_STREAM);
+}
+
+/** Resets the stream, when the callback under way has ended. */
+export function resetStream(): void {
+  proxy_close_stream(RESPONSE_STREAM);
 }

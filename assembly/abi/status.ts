@@ -17,7 +17,12 @@ export const RESPONSE_HEADERS = 2;
 
 // Buffers
 export const REQUEST_BODY = 0;
+export const RESPONSE_BODY = 1;
 export const PLUGIN_CONFIGURATION = 7;
+
+// Directions of a stream
+export const REQUEST_STREAM = 0;
+export const RESPONSE_STREAM = 1;
 
 // Statistics
 export const COUNTER = 0;

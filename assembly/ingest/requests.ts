@@ -1,13 +1,16 @@
 // The control listener's role: docs/protocol.md. Which call it is, and what it answers.
 
-import { SNAPSHOT_BYTES_MAX } from "../../src/wire/limits";
+import { SNAPSHOT_BYTES_MAX, WORKERS_MAX } from "../../src/wire/limits";
 import {
   HEADER_EXPLAIN,
+  KEY_DRAIN,
   KEY_METRICS,
   KEY_TOPOLOGY,
+  PATH_DRAIN,
   PATH_EXPLAIN,
   PATH_METRICS,
   PATH_REPORT,
+  PATH_SERIES,
   PATH_TOPOLOGY,
 } from "../../src/wire/names";
 import { KIND_METRICS, KIND_TOPOLOGY } from "../../src/wire/snapshot";
@@ -22,6 +25,7 @@ import {
 } from "../abi/status";
 import { equals, pointer, utf8 } from "../abi/text";
 import * as reply from "../reply";
+import * as series from "../share/series";
 import * as streams from "../state/streams";
 import { receive } from "./receive";
 import { report } from "./report";
@@ -38,24 +42,37 @@ const pathHeader = utf8(":path");
 const get = utf8("GET");
 const put = utf8("PUT");
 const post = utf8("POST");
+const del = utf8("DELETE");
 const explainHeader = utf8(HEADER_EXPLAIN);
 const explainPath = utf8(PATH_EXPLAIN);
 const yes = utf8("1");
 const topologyPath = utf8(PATH_TOPOLOGY);
 const metricsPath = utf8(PATH_METRICS);
 const reportPath = utf8(PATH_REPORT);
+const drainPath = utf8(PATH_DRAIN);
+const seriesPath = utf8(PATH_SERIES);
 const topologyKey = utf8(KEY_TOPOLOGY);
 const metricsKey = utf8(KEY_METRICS);
+const drainKey = utf8(KEY_DRAIN);
+const draining = utf8('{"draining":true}');
+const notDraining = utf8('{"draining":false}');
 
 const unknownPath = utf8("unknown_path");
 const unknownMethod = utf8("unknown_method");
 const tooLarge = utf8("too_large");
 const tooShort = utf8("too_short");
 const none = utf8("no_snapshot");
-const pathMessage = utf8("Expected /v1/topology, /v1/metrics, /v1/report or /v1/explain/ and a request's path.");
-const methodMessage = utf8("Expected PUT or GET of a snapshot, GET of the report, or POST to explain.");
+const pathMessage = utf8(
+  "Expected /v1/topology, /v1/metrics, /v1/report, /v1/series/ and a slot, /v1/drain, or /v1/explain/ and a " +
+    "request's path.",
+);
+const methodMessage = utf8(
+  "Expected PUT or GET of a snapshot, GET of the report, PUT or DELETE of the drain, or POST to explain.",
+);
 const largeMessage = utf8("A snapshot is at most 3145728 bytes.");
 const emptyMessage = utf8("A PUT needs a snapshot as its body.");
+const noSeries = utf8("no_series");
+const noSeriesMessage = utf8("No worker has counted anything in that slot.");
 const noneMessage = utf8("Nothing has been pushed yet.");
 
 export function onHeaders(stream: streams.Stream, isEnd: bool): i32 {
@@ -64,6 +81,9 @@ export function onHeaders(stream: streams.Stream, isEnd: bool): i32 {
   const isMetrics = equals(host.data, host.size, metricsPath);
   const isReport = equals(host.data, host.size, reportPath);
   if (namesRequest(host.data, host.size)) return handOn(stream);
+  if (equals(host.data, host.size, drainPath)) return drain(stream);
+  const slot = slotOf(host.data, host.size);
+  if (slot < WORKERS_MAX) return answerSeries(stream, slot);
   if (!isTopology && !isMetrics && !isReport) return refuse(stream, 404, unknownPath, pathMessage);
   const hasMethod = host.getHeader(REQUEST_HEADERS, methodHeader);
   if (hasMethod && equals(host.data, host.size, get)) {
@@ -108,6 +128,30 @@ function namesRequest(path: usize, length: u32): bool {
   return length > prefix && equals(path, prefix, explainPath) && load<u8>(path + prefix) == 0x2f;
 }
 
+/** The slot behind /v1/series/; WORKERS_MAX when the path is no such one. */
+function slotOf(path: usize, length: u32): u32 {
+  const prefix = <u32>seriesPath.byteLength;
+  if (length <= prefix || length > prefix + 2 || !equals(path, prefix, seriesPath)) return WORKERS_MAX;
+  let slot: u32 = 0;
+  for (let i = prefix; i < length; ++i) {
+    const digit = <u32>load<u8>(path + i) - 0x30;
+    if (digit > 9) return WORKERS_MAX;
+    slot = slot * 10 + digit;
+  }
+  return slot;
+}
+
+function answerSeries(stream: streams.Stream, slot: u32): i32 {
+  if (!host.getHeader(REQUEST_HEADERS, methodHeader) || !equals(host.data, host.size, get)) {
+    return refuse(stream, 405, unknownMethod, methodMessage);
+  }
+  stream.body = ANSWERED;
+  const key = series.key(slot);
+  if (host.getShared(key, series.keyLength)) reply.bytes(host.data, host.size);
+  else reply.error(404, reply.NOT_FOUND_ERROR, noSeries, noSeriesMessage, null);
+  return STOP_ITERATION;
+}
+
 /**
  * The request whose pick is to be explained goes on under its own path to the filter of the workers, which
  * runs behind this one on the control listener: so it is explained by all that a worker knows.
@@ -121,6 +165,19 @@ function handOn(stream: streams.Stream): i32 {
   host.setHeader(REQUEST_HEADERS, explainHeader, pointer(yes), yes.byteLength);
   stream.body = HANDED_ON;
   return CONTINUE;
+}
+
+/** The proxy is about to end, or goes on after all. */
+function drain(stream: streams.Stream): i32 {
+  const hasMethod = host.getHeader(REQUEST_HEADERS, methodHeader);
+  const begins = hasMethod && equals(host.data, host.size, put);
+  const ends = hasMethod && equals(host.data, host.size, del);
+  if (!begins && !ends) return refuse(stream, 405, unknownMethod, methodMessage);
+  host.setShared(pointer(drainKey), drainKey.byteLength, pointer(yes), begins ? 1 : 0, 0);
+  stream.body = ANSWERED;
+  const answer = begins ? draining : notDraining;
+  reply.json(200, pointer(answer), answer.byteLength);
+  return STOP_ITERATION;
 }
 
 function refuse(stream: streams.Stream, status: u32, code: ArrayBuffer, message: ArrayBuffer): i32 {

@@ -61,6 +61,11 @@ export function read(stream: streams.Stream, config: Config, size: u32, isEnd: b
   return isWhole ? whole(stream.body) : DECIDED;
 }
 
+/** Reads a held body again, as far as it was read before. */
+export function readAgain(stream: streams.Stream, config: Config): bool {
+  return read(stream, config, stream.received, stream.isPartial == 0) == DECIDED;
+}
+
 /** In the place of what the scan told: the host gave less than it had. */
 const UNREAD: i32 = -1;
 

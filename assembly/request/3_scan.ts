@@ -31,6 +31,15 @@ export const MODEL_NOT_TEXT: u8 = 2;
 /** Text longer than MODEL_BYTES_MAX: no object can name it. */
 export const MODEL_TOO_LONG: u8 = 3;
 
+// What `stream_options` is
+export const OPTIONS_NONE: u8 = 0;
+/** An object without members. */
+export const OPTIONS_EMPTY: u8 = 1;
+/** An object whose members say nothing of usage. */
+export const OPTIONS_SILENT: u8 = 2;
+/** It says whether usage is wanted, or is no object. */
+export const OPTIONS_TOLD: u8 = 3;
+
 /** A token limit that is absent, not a whole number from 0 to 2³¹ − 1, or written in over DIGITS_MAX digits. */
 export const NO_LIMIT: i32 = -1;
 const DIGITS_MAX: u8 = 18;
@@ -82,6 +91,11 @@ export let modelAt: u32 = 0;
 /** The byte after it; 0 = it has not ended. */
 export let modelEnd: u32 = 0;
 export let stream: bool = false;
+/** Where the first member of the top-level object may stand: behind its bracket. */
+export let topAt: u32 = 0;
+export let options: u8 = 0;
+/** The same of the object that is `stream_options`. */
+export let optionsAt: u32 = 0;
 /** The output limit of the request. */
 export let maxOutput: i32 = -1;
 let oldLimit: i32 = NO_LIMIT;
@@ -143,6 +157,9 @@ export function begin(api: u32, extract: bool): void {
   modelAt = 0;
   modelEnd = 0;
   stream = false;
+  topAt = 0;
+  options = OPTIONS_NONE;
+  optionsAt = 0;
   maxOutput = NO_LIMIT;
   oldLimit = NO_LIMIT;
   depth = 0;
@@ -252,7 +269,10 @@ function blank(p: usize): usize {
 
 /** The first byte of a value. */
 function value(p: usize, end: usize, c: u8): usize {
-  if (depth == 0) top = c == 0x7b ? TOP_OBJECT : TOP_OTHER;
+  if (depth == 0) {
+    top = c == 0x7b ? TOP_OBJECT : TOP_OTHER;
+    topAt = behind(p);
+  }
   if (place > places.IN_JSON) beginWanted(p, c);
   if (c == 0x22) return beginString(p + 1, end);
   if (c == 0x7b || c == 0x5b) return openBracket(p, c == 0x7b);
@@ -274,7 +294,7 @@ function beginWanted(p: usize, c: u8): void {
   } else if (place == places.MODEL) {
     model = c == 0x22 ? MODEL_TEXT : MODEL_NOT_TEXT;
     modelLength = 0;
-    modelAt = <u32>(p + 1 - bodyAt);
+    modelAt = behind(p);
     modelEnd = 0;
   } else if (place == places.STREAM) {
     stream = false;
@@ -284,7 +304,17 @@ function beginWanted(p: usize, c: u8): void {
     oldLimit = NO_LIMIT;
   } else if (place == places.SALT) {
     prompt.clearSalt();
+  } else if (place == places.STREAM_OPTIONS) {
+    options = c == 0x7b ? OPTIONS_SILENT : OPTIONS_TOLD;
+    optionsAt = behind(p);
+  } else if (place == places.INCLUDE_USAGE) {
+    options = OPTIONS_TOLD;
   }
+}
+
+/** The byte of the body after the one at `p`. */
+function behind(p: usize): u32 {
+  return <u32>(p + 1 - bodyAt);
 }
 
 function beginRaw(p: usize, isToBeCompact: bool): void {
@@ -322,6 +352,7 @@ function close(p: usize, isObject: bool): usize {
 }
 
 function closeWanted(p: usize, isObject: bool): void {
+  if (place == places.STREAM_OPTIONS && state == FIRST_MEMBER) options = OPTIONS_EMPTY;
   if (places.isJson(place)) {
     if (isObject) json.close();
     text.put(isObject ? 0x7d : 0x5d);

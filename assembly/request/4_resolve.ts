@@ -49,10 +49,11 @@ function byObjects(stream: streams.Stream, section: usize, texts: usize): void {
   const drawn = row.targetCount == 1 ? 0 : random.below(row.totalWeight);
   const target = models.targetAt(section, row, drawn);
   model.setTarget(texts + target.nameOffset, target.nameLength);
+  model.setRule(texts + row.ruleOffset, row.ruleLength);
 }
 
 /** That of the objective it names; else of its model. An objective that there is not is 0. */
 function priorityOf(stream: streams.Stream, section: usize, row: models.Model): i32 {
-  if (stream.objective != 0) return models.findObjective(section, stream.objective) ? models.priority : 0;
+  if (stream.objective != 0) return models.objectivePriority(section, stream.objective);
   return !models.isNone(row) && (row.flags & HAS_PRIORITY) != 0 ? row.priority : 0;
 }

@@ -2,11 +2,10 @@
 // server is asked for. And how the one takes the place of the other in the body.
 
 import { MODEL_BYTES_MAX } from "../../src/wire/limits";
-import * as host from "../abi/host";
-import { mark, release, take } from "../abi/scratch";
-import { REQUEST_BODY, REQUEST_HEADERS } from "../abi/status";
-import { pointer, putNumber, utf8 } from "../abi/text";
+import { pointer, utf8 } from "../abi/text";
+import * as decisions from "../state/decisions";
 import * as scanner from "./3_scan";
+import * as edits from "./body_edits";
 
 /** The caller's name, which has no length when there is none; cut when it is longer than any object's. */
 export let caller: usize = 0;
@@ -15,17 +14,34 @@ export let callerLength: u32 = 0;
 export let target: usize = 0;
 export let targetLength: u32 = 0;
 
+/** Name of the rule that chose the target; 0 = none did. Valid as long. */
+export let rule: usize = 0;
+export let ruleLength: u32 = 0;
+
 /** Of the request that was scanned last: both are the caller's. */
 export function begin(): void {
   caller = scanner.modelText();
   callerLength = scanner.modelLength;
   target = caller;
   targetLength = callerLength;
+  rule = 0;
+  ruleLength = 0;
 }
 
 export function setTarget(name: usize, length: u32): void {
   target = name;
   targetLength = length;
+}
+
+/** A rule chose the target. */
+export function setRule(name: usize, length: u32): void {
+  rule = name;
+  ruleLength = length;
+}
+
+/** What the rule chose is asked for. */
+export function countDecision(): void {
+  decisions.count(rule, ruleLength, caller, callerLength, target, targetLength);
 }
 
 /** Whether the whole name has been read: else it is not known, and cannot be replaced. */
@@ -47,30 +63,13 @@ export function isRewritten(): bool {
 
 // ── In the body ──
 
-const contentLength = utf8("content-length");
 /** Room for a name of which every byte is escaped. */
-const ESCAPED_MAX: u32 = MODEL_BYTES_MAX * 6;
-const digits = memory.data(24);
+const escaped: usize = heap.alloc(MODEL_BYTES_MAX * 6);
 const HEX_DIGITS = utf8("0123456789abcdef");
-const DIGITS_MAX: u32 = 15;
 
-/**
- * Puts the target in the place of the body's name and corrects content-length; every other byte stays. The host
- * lets the front of a buffer be replaced, so what stands before the name is fetched and put back with it. False
- * when the host does not let it.
- */
-export function replaceInBody(): bool {
-  const front = scanner.modelAt;
-  const from = mark();
-  const isFetched = host.getBuffer(REQUEST_BODY, 0, front) && host.size == front;
-  const text = host.data;
-  // The arena goes on behind what was fetched, and the name with it.
-  if (!isFetched || take(ESCAPED_MAX) == 0) return false;
-  const length = putEscaped(text + front);
-  const isReplaced = host.replaceFront(REQUEST_BODY, scanner.modelEnd, text, front + length);
-  release(from);
-  if (isReplaced) correctLength(<i64>length - <i64>(scanner.modelEnd - front));
-  return isReplaced;
+/** The target shall take the place of the body's name; every other byte stays. */
+export function replaceInBody(): void {
+  edits.replace(scanner.modelAt, scanner.modelEnd, escaped, putEscaped(escaped));
 }
 
 /** Writes the target as the inside of a JSON string. Answers the length. */
@@ -89,19 +88,4 @@ function putEscaped(start: usize): u32 {
     store<u8>(to++, c);
   }
   return <u32>(to - start);
-}
-
-/** A request without content-length needs none. */
-function correctLength(by: i64): void {
-  if (by == 0 || !host.getHeader(REQUEST_HEADERS, contentLength)) return;
-  if (host.size == 0 || host.size > DIGITS_MAX) return;
-  let length: i64 = 0;
-  for (let i: u32 = 0; i < host.size; ++i) {
-    const c = load<u8>(host.data + i);
-    if (c < 0x30 || c > 0x39) return;
-    length = length * 10 + <i64>(c - 0x30);
-  }
-  if (length + by < 0) return;
-  const end = putNumber(digits, <u64>(length + by));
-  host.setHeader(REQUEST_HEADERS, contentLength, digits, <u32>(end - digits));
 }

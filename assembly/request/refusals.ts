@@ -17,6 +17,14 @@ const saturatedMessage = utf8("No model server can take this request at the mome
 const noPoolMessage = utf8("No pool serves this model: several exist, none names it and none is the default.");
 const unknownPoolMessage = utf8("The route or a header of this request names a pool that does not exist.");
 const noneOfSubsetMessage = utf8("None of the model servers that this request is bound to is ready.");
+const ttlExpiredCode = utf8("ttl_expired");
+const shuttingDownCode = utf8("shutting_down");
+const evictedCode = utf8("evicted");
+const fullMessage = utf8("The model servers are busy, and there is no room for this request to wait.");
+const ttlExpiredMessage = utf8("The model servers were busy for as long as this request may wait.");
+const stayedEmptyMessage = utf8("No model server of this pool became ready for as long as this request may wait.");
+const shuttingDownMessage = utf8("The gateway is being shut down.");
+const evictedMessage = utf8("This request was ended for more urgent ones.");
 const notCachedCode = utf8("not_cached");
 const notCachedMessage = utf8(
   "The model server for this request holds nothing of its prompt, and the request prefers to fail.",
@@ -62,4 +70,25 @@ export function noProfile(): void {
 
 export function saturated(): void {
   reply.error(429, reply.RATE_LIMITED, saturatedCode, saturatedMessage, reply.saturatedReason);
+}
+
+/** No place, and no room to wait. */
+export function full(retryS: f64): void {
+  reply.error(429, reply.RATE_LIMITED, saturatedCode, fullMessage, reply.saturatedReason, retryS);
+}
+
+/** It waited as long as it may; `isEmpty`: for the first endpoint of its pool. */
+export function expired(isEmpty: bool, retryS: f64): void {
+  const reason = reply.ttlExpiredReason;
+  if (isEmpty) reply.error(503, reply.UNAVAILABLE, ttlExpiredCode, stayedEmptyMessage, reason, retryS);
+  else reply.error(429, reply.RATE_LIMITED, ttlExpiredCode, ttlExpiredMessage, reason, retryS);
+}
+
+export function shuttingDown(): void {
+  reply.error(503, reply.UNAVAILABLE, shuttingDownCode, shuttingDownMessage, reply.shuttingDownReason);
+}
+
+/** It ran, and had not begun to be answered. */
+export function evicted(retryS: f64): void {
+  reply.error(429, reply.RATE_LIMITED, evictedCode, evictedMessage, reply.evictedReason, retryS);
 }

@@ -1,26 +1,38 @@
-// Names the model and the pool of a request in headers and has Envoy choose the route anew, so that routes can
-// match on them. Only where there are several pools, or the configuration asks for it.
+// Has Envoy choose the route anew, by what the filter says in headers: the pool and the model, where there are
+// several pools or the configuration asks for it; and that the request has a destination, where requests may
+// wait: until then it is on a route that ends it when it waits for too long.
 
 import { HEADER_MODEL_NAME, HEADER_POOL } from "../../src/wire/names";
 import * as host from "../abi/host";
 import { REQUEST_HEADERS } from "../abi/status";
 import { utf8 } from "../abi/text";
 import * as configs from "../config";
+import * as flowSettings from "../state/flow_settings";
 import * as snapshot from "../state/snapshot";
 import * as model from "./model";
 
 const modelHeader = utf8(HEADER_MODEL_NAME);
 const poolHeader = utf8(HEADER_POOL);
 
-/** The request at hand goes to the pool of that number, if there is such. */
-export function nameForRoutes(config: configs.Config, pool: u32): void {
-  if (snapshot.poolCount <= 1 && config.modelHeader == 0) return;
+/**
+ * The request at hand goes to the pool of that number, if there is such. `hasWaited`: whatever the rules are by now,
+ * it is on the route of those that wait.
+ */
+export function nameForRoutes(config: configs.Config, pool: u32, hasWaited: bool): void {
+  if (snapshot.poolCount <= 1 && config.modelHeader == 0) {
+    if (hasWaited || queues(pool)) host.chooseRouteAnew();
+    return;
+  }
   // The caller's name, as the Body-Based Router sets it; one that no header can hold is left out.
   if (model.isNameable() && isPrintable(model.caller, model.callerLength)) {
     host.setHeader(REQUEST_HEADERS, modelHeader, model.caller, model.callerLength);
   }
   if (pool < snapshot.poolCount) setPool(snapshot.pool(pool));
   host.chooseRouteAnew();
+}
+
+function queues(pool: u32): bool {
+  return pool < snapshot.poolCount && flowSettings.queues(snapshot.program(snapshot.pool(pool)));
 }
 
 function setPool(pool: snapshot.Pool): void {

@@ -1,19 +1,24 @@
 // What the response headers tell: who served, and whether those asked before failed.
 
 import { HEADER_SERVED } from "../../src/wire/names";
+import { API_NONE } from "../../src/wire/program";
 import { monotonicNs } from "../abi/clock";
 import * as host from "../abi/host";
 import { RESPONSE_HEADERS } from "../abi/status";
 import { equals, hash, utf8 } from "../abi/text";
+import { READS_RESPONSES } from "../build";
 import { Config } from "../config";
 import { tell, tellIfDue } from "../share/sync";
 import * as endpoints from "../state/endpoints";
 import { moveTo, noteAnswer } from "../state/in_flight";
+import * as responses from "../state/responses";
 import * as streams from "../state/streams";
+import * as answer from "./answer";
 import * as session from "./session";
+import * as usage from "./usage";
+import * as usageEvent from "./usage_event";
 
 const servedHeader = utf8(HEADER_SERVED);
-const statusHeader = utf8(":status");
 const upstreamAddress = utf8("upstream\0address");
 const responseFlags = utf8("response\0flags");
 const codeDetails = utf8("response\0code_details");
@@ -28,7 +33,10 @@ const ENDPOINT_FAILED: u64 = (1 << 5) | (1 << 6) | (1 << 4) | (1 << 2) | (1 << 1
 
 export function read(stream: streams.Stream, config: Config): void {
   const hasReleased = noteAnswer(stream);
-  const isFailure = isServerError();
+  stream.flags |= streams.ANSWERS;
+  const row = responses.answerTo(stream);
+  const isFailure = answer.read(row) && row.status >= 500;
+  if (READS_RESPONSES) prepareBody(stream, row);
   if (!host.getProperty(upstreamAddress) || host.size == 0) return;
   const isOther = (stream.flags & streams.OTHER_PORT) != 0;
   const id = isOther ? <u32>stream.counted : endpoints.find(hash(host.data, host.size));
@@ -47,6 +55,16 @@ export function read(stream: streams.Stream, config: Config): void {
   else tellIfDue(nowNs, config.context);
 }
 
+/** Only answers to requests whose body was read name tokens and models. */
+function prepareBody(stream: streams.Stream, row: responses.Response): void {
+  if (<u32>stream.body == API_NONE) row.flags &= ~responses.IS_READ;
+  if ((row.flags & responses.IS_READ) == 0) return;
+  usage.begin(row);
+  const isRenamed = stream.rename != streams.NO_RENAME;
+  if (isRenamed) row.flags |= responses.IS_RENAMED;
+  if (isRenamed || usageEvent.isSought(stream, row)) answer.removeLength();
+}
+
 function noteFailure(id: u32, nowNs: u64): bool {
   return isEndpointsFault() && endpoints.noteFailure(endpoints.at(id), nowNs);
 }
@@ -58,10 +76,6 @@ function noteSuccess(id: u32): bool {
   if (host.getProperty(codeDetails) && !equals(host.data, host.size, viaUpstream)) return false;
   endpoints.noteSuccess(endpoint);
   return true;
-}
-
-function isServerError(): bool {
-  return host.getHeader(RESPONSE_HEADERS, statusHeader) && host.size == 3 && load<u8>(host.data) == 0x35;
 }
 
 /** Whether a 5xx is the endpoint's own, or Envoy's because the endpoint failed; not when Envoy had other reasons. */

@@ -23,6 +23,7 @@ import {
   FLUSH_NS_PER_READER,
   KIND_BINDING,
   KIND_LEARNED,
+  KIND_PLACE,
   MESSAGE_BYTES,
   MESSAGE_BYTES_MAX,
   MESSAGE_MAGIC,
@@ -86,6 +87,11 @@ export function addReader(slot: u32, generation: u64): void {
   ++readers;
   store<u64>(present + (slot << 3), generation);
   if (load<u64>(before + (slot << 3)) != generation) hasNewcomer = true;
+}
+
+/** How many other workers are heard of. */
+export function others(): u32 {
+  return readers;
 }
 
 /** After the last reader. One that comes, or comes back, missed what was told before. */
@@ -152,6 +158,24 @@ function flush(nowNs: u64): void {
   if (readers != 0) column.countTold(hashes);
   length = MESSAGE_BYTES;
   hashes = 0;
+}
+
+const placeMessage: usize = heap.alloc(MESSAGE_BYTES + RECORD_BYTES);
+
+/** Tells one worker, at once, that a request which waits there for the pool may have a place. */
+export function tellPlace(pool: u64, slot: u32, reader: u64, nowNs: u64): void {
+  const bytes = MESSAGE_BYTES + RECORD_BYTES;
+  memory.fill(placeMessage, 0, bytes);
+  store<u32>(placeMessage, MESSAGE_MAGIC, B_MAGIC);
+  store<u32>(placeMessage, MESSAGE_VERSION, B_VERSION);
+  store<u64>(placeMessage, reader, B_TO);
+  store<u32>(placeMessage, bytes, B_LENGTH);
+  store<u64>(placeMessage, nowNs, B_SENT_NS);
+  store<u16>(placeMessage + MESSAGE_BYTES, <u16>KIND_PLACE, D_KIND);
+  store<u64>(placeMessage + MESSAGE_BYTES, pool, D_ADDRESS_HASH);
+  const queue = queueOf(slot);
+  // One that is lost costs a tick: the worker looks for itself then.
+  if (queue != NO_QUEUE) enqueue(queue, placeMessage, bytes);
 }
 
 function queueOf(slot: u32): u32 {
@@ -227,6 +251,15 @@ function read(p: usize, bytes: u32, nowNs: u64): void {
   if (record != end) column.countUnlearned(1);
 }
 
+/** Whether another worker has told of a place since it was last asked. */
+export function takePlace(): bool {
+  const told = isPlaceTold;
+  isPlaceTold = false;
+  return told;
+}
+
+let isPlaceTold: bool = false;
+
 /** Learns one record, whose words lie within the message. Kinds of later versions pass. */
 function learn(record: usize, nowNs: u64): void {
   const kind = <u32>load<u16>(record, D_KIND);
@@ -237,6 +270,7 @@ function learn(record: usize, nowNs: u64): void {
     sessions.learn(load<u64>(words), addressHash, load<u64>(words, 8), nowNs);
     return;
   }
+  if (kind == KIND_PLACE) isPlaceTold = true;
   if (kind != KIND_LEARNED) return;
   const id = column.idOf(addressHash, load<u32>(record, D_ROW));
   // One that left the topology here a moment before it did there holds nothing any more.

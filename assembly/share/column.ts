@@ -8,11 +8,14 @@ import {
   A_IN_FLIGHT,
   A_ROW,
   ADAPTER_ENTRY_BYTES,
+  BAND_ENTRY_BYTES,
   C_ADAPTER_COUNT,
+  C_BAND_COUNT,
   C_BLOCKS,
   C_CACHED_BLOCKS,
   C_DELIVERY_NS,
   C_ENTRY_COUNT,
+  C_FLOW_COUNT,
   C_GENERATION,
   C_HEARTBEAT_NS,
   C_INDEX_KIB,
@@ -31,6 +34,8 @@ import {
   C_UNREAD,
   COLUMN_BYTES,
   ENTRY_BYTES,
+  FLOW_ENTRY_BYTES,
+  FLOWS_TOLD_MAX,
   N_ADDRESS_HASH,
   N_FAILED_NS,
   N_FAILURES,
@@ -41,6 +46,9 @@ import {
 import { data, getShared, setShared, size } from "../abi/host";
 import { mark, release } from "../abi/scratch";
 import { put, putNumber, utf8 } from "../abi/text";
+import * as others from "../flow/others";
+import { BANDS_USED_MAX } from "../flow/queue";
+import * as line from "../flow/told";
 import * as prefixes from "../prefix/index";
 import * as adapters from "../state/adapters";
 import * as endpoints from "../state/endpoints";
@@ -48,7 +56,9 @@ import * as snapshot from "../state/snapshot";
 
 const prefix = utf8(KEY_COLUMN);
 const keyBuffer = memory.data(32);
-const OWN_BYTES: u32 = COLUMN_BYTES + ENDPOINTS_MAX * ENTRY_BYTES + ADAPTERS_IN_FLIGHT_MAX * ADAPTER_ENTRY_BYTES;
+const COUNTS_BYTES: u32 = ENDPOINTS_MAX * ENTRY_BYTES + ADAPTERS_IN_FLIGHT_MAX * ADAPTER_ENTRY_BYTES;
+const QUEUE_BYTES: u32 = BANDS_USED_MAX * BAND_ENTRY_BYTES + FLOWS_TOLD_MAX * FLOW_ENTRY_BYTES;
+const OWN_BYTES: u32 = COLUMN_BYTES + COUNTS_BYTES + QUEUE_BYTES;
 const own: usize = heap.alloc(OWN_BYTES);
 
 let requests: u64 = 0;
@@ -114,9 +124,15 @@ function keyLength(slot: u32): u32 {
 export function read(slot: u32, generation: u64): usize {
   if (!getShared(keyBuffer, keyLength(slot)) || size < COLUMN_BYTES) return 0;
   if (load<u64>(data, C_GENERATION) != generation) return 0;
-  const entries = <u64>load<u32>(data, C_ENTRY_COUNT) * ENTRY_BYTES;
-  const adapterEntries = <u64>load<u32>(data, C_ADAPTER_COUNT) * ADAPTER_ENTRY_BYTES;
-  return <u64>COLUMN_BYTES + entries + adapterEntries == <u64>size ? data : 0;
+  return size64(data) == <u64>size ? data : 0;
+}
+
+/** Bytes of the column at `column`, by its counts. */
+function size64(column: usize): u64 {
+  const entries = <u64>load<u32>(column, C_ENTRY_COUNT) * ENTRY_BYTES;
+  const adapterEntries = <u64>load<u32>(column, C_ADAPTER_COUNT) * ADAPTER_ENTRY_BYTES;
+  const bands = <u64>load<u32>(column, C_BAND_COUNT) * BAND_ENTRY_BYTES;
+  return <u64>COLUMN_BYTES + entries + adapterEntries + bands + <u64>load<u32>(column, C_FLOW_COUNT) * FLOW_ENTRY_BYTES;
 }
 
 /** When `generation` last wrote the column of `slot`; 0 = never. */
@@ -139,7 +155,7 @@ export function publish(slot: u32, generation: u64, nowNs: u64): void {
   store<u64>(own, picks, C_PICKS);
   store<u32>(own, snapshot.unread, C_UNREAD);
   writePrefixFigures();
-  const end = writeAdapters(writeEntries(own + COLUMN_BYTES));
+  const end = writeQueue(writeAdapters(writeEntries(own + COLUMN_BYTES)), nowNs);
   setShared(keyBuffer, keyLength(slot), own, <u32>(end - own), 0);
 }
 
@@ -197,14 +213,24 @@ function writeAdapters(from: usize): usize {
   return entry;
 }
 
+/** Writes what waits from `from` on; returns the end. */
+function writeQueue(from: usize, nowNs: u64): usize {
+  const bandsEnd = line.writeBands(from);
+  store<u32>(own, <u32>(bandsEnd - from) / BAND_ENTRY_BYTES, C_BAND_COUNT);
+  const end = line.writeFlows(bandsEnd, nowNs);
+  store<u32>(own, <u32>(end - bandsEnd) / FLOW_ENTRY_BYTES, C_FLOW_COUNT);
+  return end;
+}
+
 /** Forgets what other workers said, before their columns are added anew. */
 export function beginOthers(): void {
   endpoints.beginOthers();
   adapters.beginOthers();
+  others.begin();
 }
 
-/** Adds another worker's column to what is known of its endpoints. */
-export function addOther(column: usize): void {
+/** Adds another worker's column to what is known of its endpoints, and of what waits there. */
+export function addOther(column: usize, slot: u32, generation: u64): void {
   const count = load<u32>(column, C_ENTRY_COUNT);
   let entry = column + COLUMN_BYTES;
   for (let i: u32 = 0; i < count; ++i, entry += ENTRY_BYTES) {
@@ -223,6 +249,10 @@ export function addOther(column: usize): void {
     const id = idOf(load<u64>(entry, A_ADDRESS_HASH), load<u32>(entry, A_ROW));
     if (id != endpoints.NO_ID) adapters.addOthers(id, load<u64>(entry, A_ADAPTER_HASH), load<u32>(entry, A_IN_FLIGHT));
   }
+  const bands = load<u32>(column, C_BAND_COUNT);
+  for (let i: u32 = 0; i < bands; ++i, entry += BAND_ENTRY_BYTES) others.add(entry, slot, generation);
+  const flows = load<u32>(column, C_FLOW_COUNT);
+  for (let i: u32 = 0; i < flows; ++i, entry += FLOW_ENTRY_BYTES) line.noteServed(entry);
 }
 
 /** After the last column. */
@@ -239,10 +269,9 @@ export function idOf(addressHash: u64, row: u32): u32 {
   return endpoints.find(addressHash);
 }
 
-/** Bytes of the column at `column`. */
+/** Bytes of a column that is whole. */
 export function length(column: usize): u32 {
-  const entries = load<u32>(column, C_ENTRY_COUNT) * ENTRY_BYTES;
-  return COLUMN_BYTES + entries + load<u32>(column, C_ADAPTER_COUNT) * ADAPTER_ENTRY_BYTES;
+  return <u32>size64(column);
 }
 
 /** Whether the worker that wrote the column is still heard of. */

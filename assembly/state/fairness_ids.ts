@@ -10,6 +10,11 @@ const ROW_BYTES: u32 = 16 + LABEL_BYTES_MAX;
 const rows: usize = heap.alloc(SERIES_MAX * ROW_BYTES);
 let used: u32 = 0;
 
+/** Open addressing by the hash, u16: a row's number + 1; 0 = empty. Less than half full. */
+const CELLS: u32 = 2048;
+const index: usize = heap.alloc(CELLS * 2);
+if (CELLS < SERIES_MAX * 2) ERROR("the index of fairness ids must stay half empty");
+
 const defaultText = utf8(FAIRNESS_DEFAULT);
 const otherText = utf8("other");
 
@@ -21,22 +26,23 @@ export let length: u32 = 0;
 export function note(p: usize, bytes: u32): u64 {
   const hashed = hash(p, bytes);
   const id = hashed == 0 ? 1 : hashed;
-  if (rowOf(id) != used || used == SERIES_MAX) return id;
+  const cell = cellOf(id);
+  if (load<u16>(cell) != 0 || used == SERIES_MAX) return id;
   const row = rows + used * ROW_BYTES;
   const kept = min<u32>(bytes, LABEL_BYTES_MAX);
   store<u64>(row, id);
   store<u32>(row, kept, 8);
   memory.copy(row + 16, p, kept);
-  ++used;
+  store<u16>(cell, <u16>++used);
   return id;
 }
 
 /** Sets `text` and `length` to the id's; to "other" when there was no room for it. 0 stands for no id. */
 export function find(id: u64): void {
-  const row = rowOf(id);
+  const entry = <u32>load<u16>(cellOf(id));
   if (id == 0) set(pointer(defaultText), defaultText.byteLength);
-  else if (row == used) set(pointer(otherText), otherText.byteLength);
-  else set(rows + row * ROW_BYTES + 16, load<u32>(rows + row * ROW_BYTES, 8));
+  else if (entry == 0) set(pointer(otherText), otherText.byteLength);
+  else set(rows + (entry - 1) * ROW_BYTES + 16, load<u32>(rows + (entry - 1) * ROW_BYTES, 8));
 }
 
 function set(p: usize, bytes: u32): void {
@@ -44,9 +50,16 @@ function set(p: usize, bytes: u32): void {
   length = bytes;
 }
 
-/** The row of an id, or `used`. Clients with an id of their own are few, so the rows are walked. */
-function rowOf(id: u64): u32 {
-  let row: u32 = 0;
-  while (row < used && load<u64>(rows + row * ROW_BYTES) != id) ++row;
-  return row;
+/** The id's cell of the index, or the empty one where it would be. */
+function cellOf(id: u64): usize {
+  let cell = <u32>(id ^ (id >> 32)) & (CELLS - 1);
+  for (let entry = entryAt(cell); entry != 0; entry = entryAt(cell)) {
+    if (load<u64>(rows + (entry - 1) * ROW_BYTES) == id) break;
+    cell = (cell + 1) & (CELLS - 1);
+  }
+  return index + (cell << 1);
+}
+
+function entryAt(cell: u32): u32 {
+  return load<u16>(index + (cell << 1));
 }

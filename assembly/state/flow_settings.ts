@@ -9,6 +9,7 @@ import {
   KV_THRESHOLD,
   MAX_CONCURRENCY,
   QUEUE_THRESHOLD,
+  QUEUES,
   REQUEST_TTL_MS,
   USAGE_STATIC,
 } from "../../src/wire/flow";
@@ -48,6 +49,11 @@ function build(): Flow {
 export function flow(program: Program): Flow {
   if (program.flow == 0) return defaults;
   return changetype<Flow>(changetype<usize>(program) + program.flow);
+}
+
+/** Whether requests of a pool with that program may wait. */
+export function queues(program: Program): bool {
+  return program.flow != 0 && (flow(program).flags & QUEUES) != 0;
 }
 
 /** The band that counts for a priority: its own, else the default of its sign. */

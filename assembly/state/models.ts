@@ -94,11 +94,8 @@ function target(section: usize, n: u32): Target {
 
 // ── Looking up ──
 
-/** Of the objective that objectivePriority found. */
-export let priority: i32 = 0;
-
-/** Whether the section at `section` has an objective whose name has that hash. Sets `priority`. */
-export function findObjective(section: usize, nameHash: u64): bool {
+/** The priority of the objective whose name has that hash; 0 where there is no such. */
+export function objectivePriority(section: usize, nameHash: u64): i32 {
   let low: u32 = 0;
   let high = objectiveCount(section);
   while (low < high) {
@@ -106,11 +103,9 @@ export function findObjective(section: usize, nameHash: u64): bool {
     if (load<u64>(objective(section, middle), OBJECTIVE_NAME_HASH) < nameHash) low = middle + 1;
     else high = middle;
   }
-  if (low == objectiveCount(section)) return false;
+  if (low == objectiveCount(section)) return 0;
   const found = objective(section, low);
-  if (load<u64>(found, OBJECTIVE_NAME_HASH) != nameHash) return false;
-  priority = load<i32>(found, OBJECTIVE_PRIORITY);
-  return true;
+  return load<u64>(found, OBJECTIVE_NAME_HASH) == nameHash ? load<i32>(found, OBJECTIVE_PRIORITY) : 0;
 }
 
 /** The row of the model of that name, whose text lies with the others from `texts` on; 0 = there is none. */

@@ -120,6 +120,8 @@ const adapters: usize = heap.alloc(ADAPTER_HASHES_MAX * 8);
 const waitings: usize = heap.alloc(ENDPOINTS_MAX * 8);
 const runnings: usize = heap.alloc(ENDPOINTS_MAX * 8);
 const kvUsages: usize = heap.alloc(ENDPOINTS_MAX * 8);
+/** Of each pool: FNV-1a of its name, by which it is known over topologies. */
+const poolHashes: usize = heap.alloc(POOLS_MAX * 8);
 /** Of each row: the id of its endpoint. */
 const ids: usize = heap.alloc(ENDPOINTS_MAX * 2);
 /** Of each row: monotonic time in ns from which its metrics are stale; 0 = never measured. */
@@ -143,6 +145,20 @@ export let unread: u32 = 0;
 
 export function pool(n: u32): Pool {
   return changetype<Pool>(topology + load<u32>(topology, H_POOLS_OFFSET) + n * POOL_BYTES);
+}
+
+/** FNV-1a of the pool's name. */
+export function poolHash(n: u32): u64 {
+  return load<u64>(poolHashes + (n << 3));
+}
+
+/** In the place of a pool's number. */
+export const NO_POOL: u32 = 0xffffffff;
+
+/** Number of the pool whose name has that hash, or NO_POOL. */
+export function findPool(hashed: u64): u32 {
+  for (let n: u32 = 0; n < poolCount; ++n) if (poolHash(n) == hashed) return n;
+  return NO_POOL;
 }
 
 /** A text of the topology's heap. */
@@ -257,6 +273,18 @@ export function isStale(row: u32, nowNs: u64): bool {
   return nowNs >= load<u64>(staleAt + (row << 3));
 }
 
+/** Whether the row's metrics are older than `staleMs` and STALE_INTERVALS of its scrape interval, or it has none. */
+export function isOlder(row: u32, staleMs: u32, nowNs: u64): bool {
+  const measured = changetype<Metrics>(metricsRow(row));
+  return measured.known == 0 || nowNs >= staleNs(measured, staleMs);
+}
+
+function staleNs(measured: Metrics, staleMs: u32): u64 {
+  const byInterval = <u64>(<f64>measured.intervalMs * STALE_INTERVALS);
+  const goodForMs = <i64>max<u64>(staleMs, byInterval) - <i64>measured.ageMs;
+  return <u64>max<i64>(<i64>metricsReceivedNs + goodForMs * 1_000_000, 0);
+}
+
 function readable(p: usize, length: u32, kind: u32): bool {
   if (length <= SNAPSHOT_BYTES_MAX && blob.check(p, length, kind) == blob.GOOD && blob.isReadable(p)) return true;
   ++unread;
@@ -271,6 +299,10 @@ export function loadTopology(p: usize, length: u32): bool {
   epoch = load<u64>(topology, H_EPOCH);
   poolCount = load<u32>(topology, H_POOL_COUNT);
   rowCount = load<u32>(topology, H_ROW_COUNT);
+  for (let n: u32 = 0; n < poolCount; ++n) {
+    const named = pool(n);
+    store<u64>(poolHashes + (n << 3), hash(poolName(named), named.nameLength));
+  }
   endpoints.beginTopology();
   for (let row: u32 = 0; row < rowCount; ++row) {
     const known = endpoints.addRow(hash(address(row), addressLength(row)), row);
@@ -371,10 +403,7 @@ function noteMeasured(row: u32, staleMs: u32): void {
     store<u64>(staleAt + (row << 3), 0);
     return;
   }
-  const byInterval = <u64>(<f64>measured.intervalMs * STALE_INTERVALS);
-  const goodForMs = <i64>max<u64>(staleMs, byInterval) - <i64>measured.ageMs;
-  const until = <i64>metricsReceivedNs + goodForMs * 1_000_000;
-  store<u64>(staleAt + (row << 3), <u64>max<i64>(until, 0));
+  store<u64>(staleAt + (row << 3), staleNs(measured, staleMs));
   if (id(row) == endpoints.NO_ID) return;
   const endpoint = endpoints.at(id(row));
   if (endpoint.scrape == measured.scrape) return;

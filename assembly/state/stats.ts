@@ -17,6 +17,9 @@ import { COUNTER, GAUGE, HISTOGRAM } from "../abi/status";
 import { hash, put, utf8 } from "../abi/text";
 import * as endpoints from "./endpoints";
 import * as snapshot from "./snapshot";
+import { NO_POOL } from "./snapshot";
+
+export { NO_POOL } from "./snapshot";
 
 // How a request was answered
 /** By fresh metrics of at least one candidate. */
@@ -29,9 +32,11 @@ export const UNSTEERED = 2;
 export const NO_ENDPOINTS = 3;
 /** 400: the body is not a request, or it names what there is not. 412: it prefers not to be computed anew. */
 export const BAD_REQUEST = 4;
-/** 429: the profile's filters left nobody. */
+/** 429: saturated, or the profile's filters left nobody. */
 export const SATURATED = 5;
-const OUTCOMES = 6;
+/** 429 or 503: it waited, and its time ran out, or the proxy ends. */
+export const EXPIRED = 6;
+const OUTCOMES = 7;
 
 const outcomeNames: StaticArray<ArrayBuffer> = [
   utf8("scored"),
@@ -40,6 +45,7 @@ const outcomeNames: StaticArray<ArrayBuffer> = [
   utf8("no_endpoints"),
   utf8("bad_request"),
   utf8("saturated"),
+  utf8("expired"),
 ];
 
 /** Metric ids of one pool, and the hash of its name. */
@@ -57,6 +63,7 @@ class PoolStats {
   outcome3: u32;
   outcome4: u32;
   outcome5: u32;
+  outcome6: u32;
   /** What Envoy was last told is in flight, or UNTOLD: a VM that trapped may have left a figure there. */
   toldInFlight: u32;
   /** Counted here and not yet told to Envoy. */
@@ -67,6 +74,7 @@ class PoolStats {
   newOutcome3: u32;
   newOutcome4: u32;
   newOutcome5: u32;
+  newOutcome6: u32;
 }
 
 const UNTOLD: u32 = u32.MAX_VALUE;
@@ -81,7 +89,6 @@ let used: u32 = 0;
 /** Of each pool of the topology: its entry. */
 const entryOf: usize = heap.alloc(POOLS_MAX * 4);
 
-export const NO_POOL: u32 = 0xffffffff;
 const noPoolName = utf8("-");
 
 const nameBuffer: usize = heap.alloc(POOL_NAME_BYTES_MAX + 128);
@@ -153,9 +160,25 @@ export function countRequest(pool: u32): void {
   ++ofPool(pool).newRequests;
 }
 
+/** Of the request that was counted last. */
+export let lastOutcome: u32 = 0;
+export let lastPool: u32 = 0xffffffff;
+
+export function outcomeName(outcome: u32): ArrayBuffer {
+  return outcomeNames[outcome];
+}
+
 export function countOutcome(pool: u32, outcome: u32): void {
+  lastOutcome = outcome;
+  lastPool = pool;
   const count = changetype<usize>(ofPool(pool)) + (outcome << 2);
   store<u32>(count, load<u32>(count, NEW_OUTCOMES) + 1, NEW_OUTCOMES);
+}
+
+/** A request of the pool, or of NO_POOL, that was not picked for, and how it ended. */
+export function countEnd(pool: u32, outcome: u32): void {
+  countRequest(pool);
+  countOutcome(pool, outcome);
 }
 
 export function recordPick(pool: u32, ns: u64): void {

@@ -11,6 +11,8 @@ export const INSPECTING: u8 = 1;
 export const SENT: u8 = 2;
 /** Answered here. */
 export const REPLIED: u8 = 3;
+/** Held until it has a place (flow/queue). */
+export const WAITING: u8 = 4;
 
 export const NO_ENDPOINT: u16 = 0xffff;
 
@@ -19,10 +21,18 @@ export const NO_ENDPOINT: u16 = 0xffff;
 export const TELLS_SESSION: u8 = 1;
 /** The destination's port is not the endpoint's own: the address that answers says nothing of the endpoint. */
 export const OTHER_PORT: u8 = 2;
-/** Its tokens count until its end, not until the response begins: the output is among them. */
-export const HOLDS_TOKENS: u8 = 8;
 /** Wants to know how it would be picked for, instead of being sent. */
 export const EXPLAINS: u8 = 4;
+/** Its tokens count until its end, not until the response begins: the output is among them. */
+export const HOLDS_TOKENS: u8 = 8;
+/** Its response has begun. */
+export const ANSWERS: u8 = 16;
+/** It is being ended for more urgent work. */
+export const EVICTED: u8 = 32;
+/** It waited, and goes on with the next piece of its body. */
+export const GOES_ON_LATER: u8 = 64;
+/** Its body was made to ask for usage: the event that tells it is not the caller's (response/usage_event). */
+export const ASKS_USAGE: u8 = 128;
 
 /**
  * One stream, 128 bytes. The endpoint ids are those of state/endpoints.ts; u16 because there are at
@@ -73,10 +83,17 @@ export class Stream {
   ttlMs: u32;
   /** Of x-llm-d-slo-ttft-ms; 0 = not given. */
   ttftMs: u32;
-  /** Its number in the queue (flow/), 0 = it never waited. */
-  queued: u32;
-  reserved1: u64;
-  reserved2: u64;
+  /** Whether its body is on hold incomplete: the rest is still to come. */
+  isPartial: u32;
+  /** Hash of the name of the pool it waits for, or was picked in; 0 = none. */
+  poolHash: u64;
+  /** Number of what is held back of an event that may be the one with usage (state/holds); 0 = nothing is. */
+  hold: u16;
+  /** Where the search for that event stands. */
+  search: u8;
+  /** Whether it waited while its pool had no endpoint. */
+  sawEmpty: u8;
+  reserved2: u32;
 }
 
 export const NO_SERIES: u32 = 0xffffffff;
@@ -121,6 +138,11 @@ export function slotOf(stream: Stream): u32 {
   return <u32>((changetype<usize>(stream) - slots) / STREAM_BYTES);
 }
 
+/** One more than the largest slot ever used. */
+export function limit(): u32 {
+  return touched;
+}
+
 /** The stream of a context, or null (0) when it has none: then it passes through. */
 export function find(context: u32): Stream {
   const entry = entryAt(cellOf(context));
@@ -158,6 +180,8 @@ export function open(context: u32, root: u32): Stream {
 export function close(stream: Stream): void {
   let hole = cellOf(stream.context);
   const slot = slotOf(stream);
+  // Who walks over the slots finds nobody here.
+  stream.phase = PASSING;
   stream.next = free;
   free = slot + 1;
   --live;

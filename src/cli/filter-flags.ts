@@ -4,6 +4,7 @@ import type { FilterConfig } from "../envoy/bootstrap.ts";
 import { BUFFER_BYTES, BUFFER_MARGIN_BYTES } from "../envoy/bootstrap.ts";
 import { INDEX_MIB_MAX, INSPECTION_BYTES } from "../wire/limits.ts";
 import { choice, type FlagValues, PATH, POOL, SIZE, SWITCH, TEXT, UsageError, whole } from "./flags.ts";
+import { LEAN_FILTER_PATH } from "./paths.ts";
 import { type Present, present } from "./present.ts";
 
 export const filterFlags = {
@@ -22,7 +23,12 @@ export const filterFlags = {
   "pool-header": { kind: TEXT, help: "header by which requests name one of several pools (default none)" },
   "model-header": { kind: SWITCH, help: "routes can match on the model and the pool, with one pool too" },
   seed: { kind: whole(0, 2 ** 32 - 1), help: "makes the random breaking of ties repeatable" },
-  filter: { kind: PATH, help: "the compiled filter (default build/filter.wasm)" },
+  "inject-usage": {
+    kind: SWITCH,
+    help: "asks servers for the token counts of streams, and hides the answer from callers",
+  },
+  "no-usage": { kind: SWITCH, help: "responses pass unread: no token counts, no model names put back, less CPU" },
+  filter: { kind: PATH, help: "the compiled filter (default build/filter-usage.wasm; with --no-usage filter.wasm)" },
   buffer: { kind: SIZE, help: "what a connection may hold during inspection (default 1MiB)" },
   "access-log": { kind: PATH, help: "Envoy's access log, /dev/stdout for instance (default none)" },
 } as const;
@@ -45,8 +51,14 @@ export function envoyShape(command: string, given: FlagValues<typeof filterFlags
         `${inspectionBytes} and ${BUFFER_MARGIN_BYTES} to spare, or Envoy would answer 413`,
     );
   }
+  if (given["inject-usage"] && given["no-usage"]) {
+    throw new UsageError(
+      `pointsman ${command}: --inject-usage with --no-usage: expected one of them; without reading responses the ` +
+        "filter could not take the usage out again that it asked for",
+    );
+  }
   return present({
-    filterPath: given.filter,
+    filterPath: given.filter ?? (given["no-usage"] ? LEAN_FILTER_PATH : undefined),
     bufferBytes: given.buffer,
     accessLogPath: given["access-log"],
     filter: present({
@@ -61,6 +73,7 @@ export function envoyShape(command: string, given: FlagValues<typeof filterFlags
       subsetHint: given["subset-hint"],
       poolHeader: given["pool-header"],
       modelHeader: given["model-header"] ? true : undefined,
+      injectUsage: given["inject-usage"] ? true : undefined,
       seed: given.seed,
     }),
   });

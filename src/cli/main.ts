@@ -20,6 +20,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Runnable<FlagTable>>>> = {
   sim: async () => untyped((await import("./commands/sim.ts")).command),
   inspect: async () => untyped((await import("./commands/inspect.ts")).command),
   explain: async () => untyped((await import("./commands/explain.ts")).command),
+  drain: async () => untyped((await import("./commands/drain.ts")).command),
   demo: async () => untyped((await import("./commands/demo.ts")).command),
 };
 

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { type Address, formatAddress } from "../envoy/address.ts";
 import { locateEnvoy } from "../envoy/locate.ts";
-import { FILTER_PATH } from "./paths.ts";
+import { USAGE_FILTER_PATH } from "./paths.ts";
 import type { UpOptions } from "./up.ts";
 
 /** sun_path of a Unix socket address on Linux, less the final NUL. */
@@ -21,7 +21,7 @@ export interface Prepared {
 export async function preflight(options: UpOptions): Promise<Prepared> {
   const envoy = locateEnvoy(options.envoyPath);
   if ("problem" in envoy) throw new Error(envoy.problem);
-  const filterPath = resolve(options.filterPath ?? FILTER_PATH);
+  const filterPath = resolve(options.filterPath ?? USAGE_FILTER_PATH);
   if (!existsSync(filterPath)) throw new Error(`no filter at ${filterPath}: run \`make build\``);
   await expectFree("--listen", options.listen);
   await expectFree("--admin", options.admin);

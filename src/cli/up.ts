@@ -12,7 +12,7 @@ import { type Address, formatAddress } from "../envoy/address.ts";
 import { type BootstrapOptions, bootstrap, type FilterConfig } from "../envoy/bootstrap.ts";
 import { type Child, startChild } from "../envoy/child.ts";
 import { type Envoy, startEnvoy } from "../envoy/process.ts";
-import { fetchReport } from "./control-socket.ts";
+import { drain, fetchReport, waitingIn } from "./control-socket.ts";
 import type { LogLevel } from "./log-level.ts";
 import { ENTRY_PATH } from "./paths.ts";
 import { type Prepared, preflight } from "./preflight.ts";
@@ -244,11 +244,22 @@ class Job {
 
   stop(): Promise<void> {
     this.#stopping.abort(new Error("stopped"));
-    this.#stopped ??= Promise.all([this.killAgent("SIGTERM"), this.stopEnvoy()]).then(() => {
-      rmSync(this.#socketPath, { force: true });
-      rmSync(this.#runDir, { recursive: true, force: true });
-    });
+    this.#stopped ??= this.#endWaiting()
+      .then(() => Promise.all([this.killAgent("SIGTERM"), this.stopEnvoy()]))
+      .then(() => {
+        rmSync(this.#socketPath, { force: true });
+        rmSync(this.#runDir, { recursive: true, force: true });
+      });
     return this.#stopped;
+  }
+
+  /** Who waits for a place is told that there will be none, before Envoy closes the connection. */
+  async #endWaiting(): Promise<void> {
+    try {
+      if (waitingIn(await fetchReport(this.#socketPath)) > 0) await drain(this.#socketPath);
+    } catch {
+      // Envoy is not there, so nobody waits.
+    }
   }
 
   async #hasTopology(): Promise<boolean> {

@@ -15,10 +15,12 @@ import type { Log } from "./log.ts";
 import { AgentMetrics } from "./metrics.ts";
 import { type Pushed, Pusher } from "./push.ts";
 import { Rollout } from "./rollout.ts";
+import { longestWaitMs } from "./scheduling/flow.ts";
 import type { Place } from "./scheduling/labels.ts";
 import type { Scheduling } from "./scheduling/scheduling.ts";
 import type { AccessOptions } from "./scrape/access.ts";
 import { Fleet } from "./scrape/fleet.ts";
+import { SeriesReader } from "./series-reader.ts";
 import { Snapshot, topologyOf } from "./snapshot.ts";
 import { Folder, type Problem } from "./source/folder.ts";
 import { type ListenAddress, startStatus } from "./status.ts";
@@ -98,16 +100,23 @@ async function assemble(options: AgentOptions, stops: Stop[]): Promise<Omit<Agen
     return { ...state, notReady: parts.first?.notReady() ?? state.notReady };
   };
   const view = () => snapshot.view(performance.now());
-  const metrics = new AgentMetrics({ view, push, documents: () => wrongDocuments(parts) });
+  const metrics = new AgentMetrics({
+    view,
+    push,
+    documents: () => wrongDocuments(parts),
+    flow: () => config.scheduling.program.flow,
+  });
+  const series = new SeriesReader(socketPath, metrics.slots, (blocks) => metrics.counted(blocks));
+  stops.push(() => series.stop());
   const inForce = () => ({
     pools: view(),
     epochs: { sent: push().sentEpoch || null, applied: push().appliedEpoch || null },
     config: config.view(),
   });
-  const status = await serveStatus(options, { notReady: () => push().notReady, inForce, metrics });
+  const status = await serveStatus(options, { notReady: () => push().notReady, inForce, metrics, series });
   if (status) stops.push(status.stop);
 
-  const xds = options.xdsDir === undefined ? undefined : openXds(options, options.xdsDir);
+  const xds = options.xdsDir === undefined ? undefined : openXds(options, options.xdsDir, config);
   const fleet = new Fleet({
     intervalMs: options.scrapeIntervalMs,
     access: config.access,
@@ -148,16 +157,16 @@ type Watching = {
   readonly notReady: () => string | undefined;
   readonly inForce: () => unknown;
   readonly metrics: AgentMetrics;
+  readonly series: SeriesReader;
 };
 
-async function serveStatus({ listen }: AgentOptions, { notReady, inForce, metrics }: Watching) {
+async function serveStatus({ listen }: AgentOptions, { notReady, inForce, metrics, series }: Watching) {
   if (!listen) return undefined;
-  const { registry } = metrics;
-  return startStatus(listen, {
-    notReady,
-    snapshot: inForce,
-    metrics: async () => ({ contentType: registry.contentType, text: await registry.metrics() }),
-  });
+  const page = async () => {
+    await series.refresh();
+    return { contentType: metrics.registry.contentType, text: await metrics.page() };
+  };
+  return startStatus(listen, { notReady, snapshot: inForce, metrics: page });
 }
 
 function wrongDocuments({ folder, config }: Parts): { readonly wrong: number; readonly total: number } {
@@ -249,10 +258,11 @@ class Encoder {
   }
 }
 
-function openXds(options: AgentOptions, dir: string): XdsFiles {
+function openXds(options: AgentOptions, dir: string, config: Config): XdsFiles {
   const { defaultPool, retryBufferBytes = RETRY_BUFFER_BYTES } = options;
   try {
-    return new XdsFiles({ dir, defaultPool, retryBufferBytes });
+    const longestWait = () => longestWaitMs(config.scheduling.program.flow);
+    return new XdsFiles({ dir, defaultPool, retryBufferBytes, longestWaitMs: longestWait });
   } catch (error) {
     throw new Error(`${dir}: expected a directory for Envoy's files: ${(error as Error).message}`);
   }

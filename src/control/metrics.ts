@@ -1,9 +1,17 @@
 // The agent's own Prometheus metrics, and the gauges per endpoint that Envoy's statistics do not carry.
 
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import { type FlowSource, registerFlow, waitedPage } from "./flow-metrics.ts";
+import { FlowTotals } from "./flow-totals.ts";
 import { fnv1a } from "./hash.ts";
+import { registerPools } from "./pool-metrics.ts";
 import type { PushState } from "./push.ts";
 import type { Report } from "./report.ts";
+import { registerScheduler } from "./scheduler-metrics.ts";
+import type { Flow } from "./scheduling/flow.ts";
+import type { SeriesBlock } from "./series.ts";
+import { seriesPage } from "./series-page.ts";
+import { SeriesTotals } from "./series-totals.ts";
 import type { EndpointView, PoolView } from "./snapshot.ts";
 import { type Counted, WorkerTotals } from "./worker-totals.ts";
 
@@ -12,6 +20,8 @@ export type MetricsSource = {
   readonly view: () => readonly PoolView[];
   readonly push: () => PushState;
   readonly documents: () => { readonly wrong: number; readonly total: number };
+  /** How requests are admitted at present. */
+  readonly flow: () => Flow;
 };
 
 const ENDPOINT_GAUGES: readonly (readonly [
@@ -70,6 +80,9 @@ export class AgentMetrics {
   readonly #pushes: Counter;
   readonly #refused: Counter;
   readonly #totals = new WorkerTotals();
+  readonly #series = new SeriesTotals();
+  readonly #flow = new FlowTotals();
+  readonly #flowSource: FlowSource;
   /** The last report; undefined while the proxy does not answer. */
   #report: Report | undefined;
 
@@ -108,15 +121,40 @@ export class AgentMetrics {
     });
     registerState(this.registry, source);
     registerEndpoints(this.registry, source);
+    registerPools(this.registry, source.view);
     const report = (): Report | undefined => this.#report;
     registerTokens(this.registry, source, report);
     registerWorkers(this.registry, report, this.#totals);
+    this.#flowSource = {
+      totals: this.#flow,
+      pools: source.view,
+      flow: source.flow,
+      fairnessIds: () => this.#series.rows().map(({ labels }) => labels.fairnessId),
+    };
+    registerFlow(this.registry, this.#flowSource);
+    registerScheduler(this.registry, this.#series);
   }
 
   /** What the workers know; undefined when the proxy is lost. */
   reported(report: Report | undefined): void {
     this.#report = report;
-    if (report !== undefined) this.#totals.add(report);
+    if (report === undefined) return;
+    this.#totals.add(report);
+    this.#flow.add(report);
+  }
+
+  /** Slots of the workers that are alive. */
+  readonly slots = (): readonly number[] => this.#report?.workers.map((worker) => worker.slot) ?? [];
+
+  /** What the workers that are alive counted by labels. */
+  counted(blocks: readonly SeriesBlock[]): void {
+    this.#series.add(blocks);
+  }
+
+  /** All of it, as Prometheus text. */
+  async page(): Promise<string> {
+    const counted = `${waitedPage(this.#flowSource)}${seriesPage(this.#series.rows())}`;
+    return `${await this.registry.metrics()}\n${counted}`;
   }
 
   scraped(ok: boolean, durationMs: number, valueErrors: number): void {

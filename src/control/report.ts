@@ -32,6 +32,8 @@ export type WorkerColumn = {
   readonly slowestMs: number;
   readonly entries: readonly WorkerEntry[];
   readonly adapters: readonly WorkerAdapter[];
+  readonly bands: readonly WorkerBand[];
+  readonly flows: readonly WorkerFlow[];
 };
 
 /** What a worker has to tell of an endpoint. */
@@ -53,6 +55,29 @@ export type WorkerAdapter = {
   readonly inFlight: number;
   /** FNV-1a of the model's name. */
   readonly adapterHash: bigint;
+};
+
+/** The requests of one priority of one pool that wait there, and what became of others. */
+export type WorkerBand = {
+  /** FNV-1a of the pool's name. */
+  readonly pool: bigint;
+  readonly priority: number;
+  readonly waiting: number;
+  readonly bytes: number;
+  /** By the numbers of the wire: ADMITTED_AT_ONCE … EVICTED. */
+  readonly outcomes: readonly number[];
+  /** How long those that left the line were in it: all times added up, and counts by WAITED_MS. */
+  readonly waitedMs: number;
+  readonly waited: readonly number[];
+};
+
+/** One fairness id that waits there, or was served a moment ago. */
+export type WorkerFlow = {
+  readonly pool: bigint;
+  readonly priority: number;
+  readonly waiting: number;
+  /** FNV-1a of the fairness id; 0 = none. */
+  readonly fairness: bigint;
 };
 
 export type Report = {
@@ -89,7 +114,10 @@ export function decodeReport(bytes: Buffer): Decoded<Report> {
 function columnLength(bytes: Buffer): number | undefined {
   if (bytes.length < r.COLUMN_BYTES) return undefined;
   const entries = bytes.readUInt32LE(r.C_ENTRY_COUNT) * r.ENTRY_BYTES;
-  const length = r.COLUMN_BYTES + entries + bytes.readUInt32LE(r.C_ADAPTER_COUNT) * r.ADAPTER_ENTRY_BYTES;
+  const adapters = bytes.readUInt32LE(r.C_ADAPTER_COUNT) * r.ADAPTER_ENTRY_BYTES;
+  const bands = bytes.readUInt32LE(r.C_BAND_COUNT) * r.BAND_ENTRY_BYTES;
+  const flows = bytes.readUInt32LE(r.C_FLOW_COUNT) * r.FLOW_ENTRY_BYTES;
+  const length = r.COLUMN_BYTES + entries + adapters + bands + flows;
   return length <= bytes.length ? length : undefined;
 }
 
@@ -98,6 +126,10 @@ function readColumn(bytes: Buffer): WorkerColumn {
   const u64 = (at: number): number => Number(bytes.readBigUInt64LE(at));
   const entryCount = u32(r.C_ENTRY_COUNT);
   const adaptersAt = r.COLUMN_BYTES + entryCount * r.ENTRY_BYTES;
+  const bandsAt = adaptersAt + u32(r.C_ADAPTER_COUNT) * r.ADAPTER_ENTRY_BYTES;
+  const flowsAt = bandsAt + u32(r.C_BAND_COUNT) * r.BAND_ENTRY_BYTES;
+  const rows = <T>(at: number, count: number, width: number, read: (bytes: Buffer, at: number) => T): T[] =>
+    Array.from({ length: count }, (_, i) => read(bytes, at + i * width));
   return {
     slot: u32(r.C_SLOT),
     generation: bytes.readBigUInt64LE(r.C_GENERATION),
@@ -118,10 +150,10 @@ function readColumn(bytes: Buffer): WorkerColumn {
     messages: u32(r.C_MESSAGES),
     deliveryMs: u64(r.C_DELIVERY_NS) / 1e6,
     slowestMs: u32(r.C_SLOWEST_US) / 1e3,
-    entries: Array.from({ length: entryCount }, (_, i) => readEntry(bytes, r.COLUMN_BYTES + i * r.ENTRY_BYTES)),
-    adapters: Array.from({ length: u32(r.C_ADAPTER_COUNT) }, (_, i) =>
-      readAdapter(bytes, adaptersAt + i * r.ADAPTER_ENTRY_BYTES),
-    ),
+    entries: rows(r.COLUMN_BYTES, entryCount, r.ENTRY_BYTES, readEntry),
+    adapters: rows(adaptersAt, u32(r.C_ADAPTER_COUNT), r.ADAPTER_ENTRY_BYTES, readAdapter),
+    bands: rows(bandsAt, u32(r.C_BAND_COUNT), r.BAND_ENTRY_BYTES, readBand),
+    flows: rows(flowsAt, u32(r.C_FLOW_COUNT), r.FLOW_ENTRY_BYTES, readFlow),
   };
 }
 
@@ -142,5 +174,28 @@ function readAdapter(bytes: Buffer, at: number): WorkerAdapter {
     row: bytes.readUInt32LE(at + r.A_ROW),
     inFlight: bytes.readUInt32LE(at + r.A_IN_FLIGHT),
     adapterHash: bytes.readBigUInt64LE(at + r.A_ADAPTER_HASH),
+  };
+}
+
+function readBand(bytes: Buffer, at: number): WorkerBand {
+  const counts = (offset: number, count: number): number[] =>
+    Array.from({ length: count }, (_, i) => bytes.readUInt32LE(at + offset + i * 4));
+  return {
+    pool: bytes.readBigUInt64LE(at + r.Q_POOL),
+    priority: bytes.readInt32LE(at + r.Q_PRIORITY),
+    waiting: bytes.readUInt32LE(at + r.Q_WAITING),
+    bytes: Number(bytes.readBigUInt64LE(at + r.Q_BYTES)),
+    outcomes: counts(r.Q_OUTCOMES, r.ADMISSION_OUTCOMES),
+    waitedMs: Number(bytes.readBigUInt64LE(at + r.Q_WAITED_NS)) / 1e6,
+    waited: counts(r.Q_WAITED, r.WAITED_COUNTS),
+  };
+}
+
+function readFlow(bytes: Buffer, at: number): WorkerFlow {
+  return {
+    pool: bytes.readBigUInt64LE(at + r.F_POOL),
+    priority: bytes.readInt32LE(at + r.F_PRIORITY),
+    waiting: bytes.readUInt32LE(at + r.F_WAITING),
+    fairness: bytes.readBigUInt64LE(at + r.F_FAIRNESS),
   };
 }

@@ -5,6 +5,7 @@ import { type Endpoint, type PoolEndpoints, poolName } from "./endpoints.ts";
 import { fnv1a } from "./hash.ts";
 import { describeModels, type ModelsView } from "./models/describe.ts";
 import type { Report } from "./report.ts";
+import { withPriorities } from "./scheduling/flow.ts";
 import { labelsToWire, type Place } from "./scheduling/labels.ts";
 import type { Scheduling } from "./scheduling/scheduling.ts";
 import { NOTHING_READ, type Reading } from "./scrape/exposition.ts";
@@ -190,6 +191,13 @@ export class Snapshot {
   }
 }
 
+/** Those that objects give to requests, by an objective or by the model. */
+function prioritiesOf(pools: readonly PoolEndpoints[]): readonly number[] {
+  return pools.flatMap(({ models }) =>
+    [...(models?.objectives ?? []), ...(models?.models ?? [])].flatMap(({ priority }) => priority ?? []),
+  );
+}
+
 /** Pools as the wire has them. `place` is the gateway's. */
 export function topologyOf(
   pools: readonly PoolEndpoints[],
@@ -208,5 +216,6 @@ export function topologyOf(
       ...labelsToWire(labels, scheduling, place, hostname),
     })),
   }));
-  return { epoch, program: scheduling.program, pools: topologyPools };
+  const program = { ...scheduling.program, flow: withPriorities(scheduling.program.flow, prioritiesOf(pools)) };
+  return { epoch, program, pools: topologyPools };
 }

@@ -27,6 +27,8 @@ export type XdsOptions = {
   /** `namespace/name` of the pool that the route leads to; with only one pool, that one. */
   readonly defaultPool: string | undefined;
   readonly retryBufferBytes: number;
+  /** How long the filter may hold a request at present; undefined when it holds none, or without end. */
+  readonly longestWaitMs?: () => number | undefined;
 };
 
 /** What of a pool its cluster is made from. */
@@ -120,26 +122,46 @@ export function members(pool: ClusterPool, endpoints: Members["endpoints"]): obj
   };
 }
 
+/** What of routes is the same for all. */
+export type RouteSettings = {
+  readonly retryBufferBytes: number;
+  /** While the filter holds a request so long at most; undefined: no request is held, or without end. */
+  readonly longestWaitMs?: number | undefined;
+};
+
 /**
  * One route for each pool that the filter may choose and name in a header, then one for all other requests. They
  * have one name, which chooses nothing: the filter's choice would else be bound by a header that a client sent.
  */
-export function routes(choices: readonly ClusterPool[], target: string, retryBufferBytes: number): object {
-  const chosen = choices.map((pool) => {
-    const match = { prefix: "/", headers: [{ name: HEADER_POOL, string_match: { exact: poolName(pool) } }] };
-    return route(match, clusterName(pool), retryBufferBytes);
-  });
+export function routes(choices: readonly ClusterPool[], target: string, settings: RouteSettings): object {
+  const chosen = choices.flatMap((pool) =>
+    routesTo(clusterName(pool), [{ name: HEADER_POOL, string_match: { exact: poolName(pool) } }], settings),
+  );
   return {
     "@type": `${TYPES}.config.route.v3.RouteConfiguration`,
     name: ROUTE_CONFIG,
-    virtual_hosts: [
-      { name: "all", domains: ["*"], routes: [...chosen, route({ prefix: "/" }, target, retryBufferBytes)] },
-    ],
+    virtual_hosts: [{ name: "all", domains: ["*"], routes: [...chosen, ...routesTo(target, [], settings)] }],
   };
 }
 
+/** Beyond the longest wait: a request that is held so long was lost with the worker's VM, which trapped. */
+const LOST_AFTER_WAIT_MS = 5_000;
+
+/**
+ * Requests with these headers to one cluster. While requests may be held, those that have not been given a
+ * destination end when nothing happens for too long; once they have one, the model server may take its time.
+ */
+function routesTo(target: string, headers: readonly object[], settings: RouteSettings): object[] {
+  const { longestWaitMs } = settings;
+  const usual = route({ prefix: "/", ...(headers.length === 0 ? {} : { headers }) }, target, settings);
+  if (longestWaitMs === undefined) return [usual];
+  const steered = { prefix: "/", headers: [...headers, { name: HEADER_DESTINATION, present_match: true }] };
+  const idle = { idle_timeout: `${(longestWaitMs + LOST_AFTER_WAIT_MS) / 1_000}s` };
+  return [route(steered, target, settings), { ...usual, route: { ...usual.route, ...idle } }];
+}
+
 /** A try that fails goes on to the next endpoint of the filter's list. */
-function route(match: object, target: string, retryBufferBytes: number): object {
+function route(match: object, target: string, { retryBufferBytes }: RouteSettings) {
   return {
     name: ROUTE_NAME,
     match,
@@ -242,7 +264,8 @@ export class XdsFiles {
     this.#replace(join(this.#dir, "cds.yaml"), response(clusters));
     const target = this.#target(routed);
     const choices = routed.length > 1 ? routed.map(({ pool }) => pool) : [];
-    const configuration = routes(choices, target, this.#options.retryBufferBytes);
+    const { retryBufferBytes, longestWaitMs } = this.#options;
+    const configuration = routes(choices, target, { retryBufferBytes, longestWaitMs: longestWaitMs?.() });
     this.#replace(join(this.#dir, "rds.yaml"), response([configuration]));
     for (const path of this.#written.keys()) {
       if (!path.startsWith(`${this.#membersDir}/`) || keep.has(path)) continue;

@@ -32,6 +32,10 @@ export interface FilterConfig {
   readonly poolHeader?: string;
   /** Names model and pool in headers and chooses the route anew also when there is one pool only. */
   readonly modelHeader?: boolean;
+  /** Tells the access log pool, endpoint, score and reason of each pick; on where an access log is written. */
+  readonly accessLogFields?: boolean;
+  /** Asks servers for the usage of streams whose callers do not say, and takes it out of the answers again. */
+  readonly injectUsage?: boolean;
   /** Makes the random breaking of ties repeatable. */
   readonly seed?: number;
 }
@@ -89,6 +93,11 @@ export function bootstrap(options: BootstrapOptions): object {
   };
 }
 
+/** The settings of the listener's filter: an access log, where there is one, shows its picks. */
+function mainFilter({ filter, accessLogPath }: BootstrapOptions): FilterConfig {
+  return accessLogPath === undefined ? { ...filter } : { accessLogFields: true, ...filter };
+}
+
 /** The plugin configuration of the filter role, with every default written out. */
 function filterConfig(filter: FilterConfig = {}): object {
   return {
@@ -105,6 +114,8 @@ function filterConfig(filter: FilterConfig = {}): object {
     ...(filter.subsetHint === undefined ? {} : { subsetHint: filter.subsetHint }),
     ...(filter.poolHeader === undefined ? {} : { poolHeader: filter.poolHeader }),
     ...(filter.modelHeader === undefined ? {} : { modelHeader: filter.modelHeader }),
+    ...(filter.accessLogFields === undefined ? {} : { accessLogFields: filter.accessLogFields }),
+    ...(filter.injectUsage === undefined ? {} : { injectUsage: filter.injectUsage }),
   };
 }
 
@@ -135,7 +146,10 @@ function mainConnections(options: BootstrapOptions): object {
     rds: { route_config_name: ROUTE_CONFIG, config_source: watchedFile(options.xdsDir, "rds.yaml") },
     local_reply_config: localReplies(),
     ...(options.accessLogPath === undefined ? {} : { access_log: [accessLog(options.accessLogPath)] }),
-    http_filters: [wasmFilter(options.filterPath, "filter", "filter", filterConfig(options.filter)), routerFilter()],
+    http_filters: [
+      wasmFilter(options.filterPath, "filter", "filter", filterConfig(mainFilter(options))),
+      routerFilter(),
+    ],
   };
 }
 
@@ -225,16 +239,26 @@ function connectionManager(config: object): object {
   };
 }
 
+/** What Envoy writes by itself, in its order, and what the filter tells of the pick. */
+const ACCESS_LOG_LINE = `${[
+  '[%START_TIME%] "%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%" %RESPONSE_CODE% %RESPONSE_FLAGS%',
+  "%BYTES_RECEIVED% %BYTES_SENT% %DURATION% %RESPONSE_CODE_DETAILS%",
+  '"%REQ(USER-AGENT)%" "%REQ(X-REQUEST-ID)%" "%REQ(:AUTHORITY)%" "%UPSTREAM_HOST%"',
+  ...["pool", "endpoint", "score", "reason"].map((field) => `${field}=%FILTER_STATE(wasm.${field}:PLAIN)%`),
+].join(" ")}\n`;
+
 function accessLog(path: string): object {
   const type = "type.googleapis.com/envoy.extensions.access_loggers";
+  const log_format = { text_format_source: { inline_string: ACCESS_LOG_LINE } };
   // Not by its path: /dev/stdout cannot be opened when it is a socket, as under Node.
   if (path === "/dev/stdout") {
     return {
       name: "envoy.access_loggers.stdout",
-      typed_config: { "@type": `${type}.stream.v3.StdoutAccessLog` },
+      typed_config: { "@type": `${type}.stream.v3.StdoutAccessLog`, log_format },
     };
   }
-  return { name: "envoy.access_loggers.file", typed_config: { "@type": `${type}.file.v3.FileAccessLog`, path } };
+  const file = { "@type": `${type}.file.v3.FileAccessLog`, path, log_format };
+  return { name: "envoy.access_loggers.file", typed_config: file };
 }
 
 /** A file that takes effect when it is renamed into place. */

@@ -38,6 +38,8 @@ export const D_ADDRESS_HASH: u32 = 16;
 export const KIND_LEARNED: u32 = 1;
 /** A session was bound to the endpoint, or had another request. Words: the session, and when it was bound. */
 export const KIND_BINDING: u32 = 2;
+/** A request of the reader may have a place: it is its turn. No words; addressHash: the hash of the pool's name. */
+export const KIND_PLACE: u32 = 3;
 
 // Bits of D_FLAGS
 /** The request was a cold one: nobody held a block of its prompt. */

@@ -51,6 +51,8 @@ export const BANDS_MAX: u32 = 64;
 export const LABEL_BYTES_MAX: u32 = 128;
 /** Combinations of labels told apart in the statistics of requests; the others count as "other". */
 export const SERIES_MAX: u32 = 1000;
+/** Decisions of rules about models that are told apart: rule, caller's name and target. */
+export const DECISIONS_MAX: u32 = 256;
 
 // Request bodies
 
@@ -94,6 +96,12 @@ export const SYNC_NS: u32 = 1_000_000;
 export const HEARTBEAT_MS: u32 = 250;
 /** What a worker could not tell at once, because it had just told something, it tells after this. */
 export const CATCH_UP_MS: u32 = 10;
+/** How often a worker on which requests wait looks whether one has a place, or its time has run out. */
+export const QUEUE_TICK_MS: u32 = 20;
+/** What another worker has had waiting for so long goes before: it knows of it, and does not serve it itself. */
+export const HELD_MS: u32 = 50;
+/** Requests sent on in one go: each is read, picked for and sent, some tens of µs together. */
+export const DISPATCHES_MAX: u32 = 64;
 /** A worker silent for three heartbeats is gone: its in-flight counts no longer count. */
 export const WORKER_LOST_MS: u32 = 750;
 

@@ -69,6 +69,10 @@ export const FAIRNESS_DEFAULT = "default-flow";
 export const PATH_TOPOLOGY = "/v1/topology";
 export const PATH_METRICS = "/v1/metrics";
 export const PATH_REPORT = "/v1/report";
+/** PUT: nothing shall wait any more, the proxy is about to end. DELETE: it is not. */
+export const PATH_DRAIN = "/v1/drain";
+/** Followed by a worker's slot: what it counted by labels, see series.ts. */
+export const PATH_SERIES = "/v1/series/";
 /** Followed by the path of a request: how that request would be picked for. */
 export const PATH_EXPLAIN = "/v1/explain";
 
@@ -77,14 +81,18 @@ export const KEY_TOPOLOGY = "topology";
 export const KEY_METRICS = "metrics";
 /** 16 bytes: topology epoch u64, metrics sequence u64. */
 export const KEY_VERSION = "version";
+/** One byte while the proxy is about to end, else empty. */
+export const KEY_DRAIN = "drain";
 // What the workers of one layout share. Another layout gets other names: while a rollout drains the
 // filter before it, neither may read the other's bytes or think its slots free.
 /** WORKERS_MAX times { generation u64, takenNs u64 }. Who holds which slot; see share/lease. */
-export const KEY_LEASES = "leases/2";
+export const KEY_LEASES = "leases/3";
 /** Followed by the slot's number: what that worker knows, see report.ts. */
-export const KEY_COLUMN = "column/2/";
+export const KEY_COLUMN = "column/3/";
+/** Followed by the slot's number: what that worker counted by labels, see series.ts. */
+export const KEY_SERIES = "series/1/";
 /** Queues: followed by the slot's number, what the others tell that worker, see broadcast.ts. */
-export const KEY_QUEUE = "queue/2/";
+export const KEY_QUEUE = "queue/3/";
 
 // Envoy: names that the bootstrap, the agent and the filter agree on
 export const VM_ID = "pointsman";

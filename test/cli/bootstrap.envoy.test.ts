@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { stringify } from "yaml";
-import { ENTRY_PATH, FILTER_PATH } from "../../src/cli/paths.ts";
+import { ENTRY_PATH, USAGE_FILTER_PATH } from "../../src/cli/paths.ts";
 import { type BootstrapOptions, bootstrap } from "../../src/envoy/bootstrap.ts";
 import { locateEnvoy } from "../../src/envoy/locate.ts";
 import { adminGet, type Envoy, startEnvoy } from "../../src/envoy/process.ts";
@@ -31,12 +31,12 @@ function runDir(clusters: readonly object[], routes: readonly object[]): string 
 }
 
 function options(dir: string, more: Partial<BootstrapOptions> = {}): BootstrapOptions {
-  const paths = { socketPath: join(dir, "control.sock"), xdsDir: join(dir, "xds"), filterPath: FILTER_PATH };
+  const paths = { socketPath: join(dir, "control.sock"), xdsDir: join(dir, "xds"), filterPath: USAGE_FILTER_PATH };
   return { listen: ANY, admin: ANY, ...paths, ...more };
 }
 
 test("envoy/bootstrap.yaml is what envoy-config prints", () => {
-  const args = [ENTRY_PATH, "envoy-config", "--filter", "/opt/pointsman/filter.wasm"];
+  const args = [ENTRY_PATH, "envoy-config", "--filter", "/opt/pointsman/filter-usage.wasm"];
   const printed = execFileSync(process.execPath, args, { encoding: "utf8" });
   expect(printed).toBe(readFileSync(join(import.meta.dirname, "../../envoy/bootstrap.yaml"), "utf8"));
 });
@@ -58,6 +58,8 @@ describe("envoy --mode validate", () => {
           failureMode: "FailOpen",
           defaultPool: "default/chat.v1",
           servedHeader: false,
+          accessLogFields: true,
+          injectUsage: true,
           inspectionBytes: 65_536,
           seed: 7,
         },

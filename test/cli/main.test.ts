@@ -7,7 +7,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { ENTRY_PATH } from "../../src/cli/paths.ts";
+import { ENTRY_PATH, LEAN_FILTER_PATH, USAGE_FILTER_PATH } from "../../src/cli/paths.ts";
 import { encodeMetrics, encodeTopology } from "../../src/control/encode.ts";
 import { BAND_DEFAULT, FLOW_DEFAULT } from "../../src/control/scheduling/flow.ts";
 import { PROGRAM_DEFAULT } from "../../src/control/scheduling/program.ts";
@@ -46,6 +46,16 @@ describe("help", () => {
   });
 });
 
+test("envoy-config names the build that reads responses, or with --no-usage the other", async () => {
+  const filesOf = async (...args: readonly string[]) => {
+    const { stdout } = await run("envoy-config", ...args);
+    return new Set([...stdout.matchAll(/filename: (\S+)/g)].map(([, path]) => path));
+  };
+  expect(await filesOf()).toEqual(new Set([USAGE_FILTER_PATH]));
+  expect(await filesOf("--no-usage")).toEqual(new Set([LEAN_FILTER_PATH]));
+  expect(await filesOf("--no-usage", "--filter", "/x.wasm")).toEqual(new Set(["/x.wasm"]));
+});
+
 describe("what is wrong exits with 2 and one line", () => {
   test.each([
     [[], "pointsman: a command is missing; expected one of up, agent, "],
@@ -54,6 +64,10 @@ describe("what is wrong exits with 2 and one line", () => {
     [["up"], "pointsman up: --objects DIR is required"],
     [["up", "--objects", "/nowhere"], "pointsman up: --objects /nowhere: expected a folder that exists"],
     [["up", "--objects", "/", "--concurrency", "0"], "pointsman up: --concurrency 0: expected a whole number from 1"],
+    [
+      ["envoy-config", "--inject-usage", "--no-usage"],
+      "pointsman envoy-config: --inject-usage with --no-usage: expected",
+    ],
     [["up", "--objects", "/", "--buffer", "512KiB"], "pointsman up: --buffer 524288: expected at least 655360 bytes"],
     [["agent", "--objects", "/"], "pointsman agent: --socket PATH is required"],
     [["agent", "--frequency", "1"], "pointsman agent: unknown flag --frequency; see pointsman agent --help"],

@@ -4,6 +4,7 @@ import { describe, expect, test } from "vitest";
 import { fnv1a } from "../../src/control/hash.ts";
 import { AgentMetrics } from "../../src/control/metrics.ts";
 import { decodeReport, type Report } from "../../src/control/report.ts";
+import { FLOW_DEFAULT } from "../../src/control/scheduling/flow.ts";
 import type { EndpointView } from "../../src/control/snapshot.ts";
 import * as r from "../../src/wire/report.ts";
 
@@ -54,6 +55,7 @@ function metrics(): AgentMetrics {
     view: () => [{ namespace: "default", name: "llama", endpoints: views, objectives: {}, models: [] }],
     push: () => ({ sentEpoch: 0, appliedEpoch: 0, notReady: undefined }),
     documents: () => ({ wrong: 0, total: 0 }),
+    flow: () => FLOW_DEFAULT,
   });
 }
 

@@ -4,6 +4,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { B_LENGTH, B_VERSION, D_COUNT, MESSAGE_BYTES, MESSAGES_PER_CALLBACK } from "../../src/wire/broadcast.ts";
 import { CATCH_UP_MS, HEARTBEAT_MS, WORKER_LOST_MS } from "../../src/wire/limits.ts";
+import { KEY_QUEUE } from "../../src/wire/names.ts";
 import { COMPILE_MS, ENDPOINTS, Sharing, SharingBuild, type SharingWorker } from "./sharing.ts";
 
 let build: SharingBuild;
@@ -252,7 +253,7 @@ describe("workers that come and go", () => {
     first!.send(2, 8, 3);
     sharing.deliver();
     for (const worker of [slow!, thief]) expect(worker.matched(2, 8, 3)).toBe(8);
-    expect(sharing.process.queues.waiting("queue/2/2")).toBe(0);
+    expect(sharing.process.queues.waiting(`${KEY_QUEUE}2`)).toBe(0);
   });
 
   test("a VM that was started after a trap drops what comes for the one before it, until its first request", () => {

@@ -3,7 +3,7 @@
 import { columnsOf, decodeReport, inFlightOn, type Report } from "../host/column.ts";
 import { Control } from "../host/control.ts";
 import { drive, headerOf, type Outcome, type Request } from "../host/drive.ts";
-import { Process } from "../host/process.ts";
+import { filterPath, Process } from "../host/process.ts";
 import type { Root } from "../host/root.ts";
 import type { RowSpec } from "../host/snapshot.ts";
 import type { Stream } from "../host/stream.ts";
@@ -40,12 +40,15 @@ export class Worker {
 }
 
 export class Gateway {
-  readonly process = new Process();
-  readonly control = new Control(this.process);
+  readonly process: Process;
+  readonly control: Control;
   readonly worker: Worker;
   private readonly configuration: object;
 
-  constructor(configuration: object = {}) {
+  /** `filter`: path of the module. */
+  constructor(configuration: object = {}, filter = filterPath()) {
+    this.process = new Process(filter);
+    this.control = new Control(this.process);
     this.configuration = { seed: 7, ...configuration };
     this.worker = this.newWorker();
   }

@@ -23,6 +23,16 @@ export interface AdapterEntry {
   readonly adapterHash: bigint;
 }
 
+/** What waits on that worker of one priority of one pool, and what became of others. */
+export interface BandEntry {
+  readonly poolHash: bigint;
+  readonly priority: number;
+  readonly waiting: number;
+  readonly bytes: number;
+  /** By ADMITTED_AT_ONCE and the others of src/wire/report.ts. */
+  readonly outcomes: readonly number[];
+}
+
 export interface Column {
   readonly generation: bigint;
   readonly heartbeatNs: bigint;
@@ -45,6 +55,7 @@ export interface Column {
   readonly deliveryNs: number;
   readonly entries: readonly ColumnEntry[];
   readonly adapters: readonly AdapterEntry[];
+  readonly bands: readonly BandEntry[];
 }
 
 export interface Report {
@@ -74,6 +85,16 @@ function decodeAdapter(bytes: Buffer): AdapterEntry {
   };
 }
 
+function decodeBand(bytes: Buffer): BandEntry {
+  return {
+    poolHash: bytes.readBigUInt64LE(wire.Q_POOL),
+    priority: bytes.readInt32LE(wire.Q_PRIORITY),
+    waiting: bytes.readUInt32LE(wire.Q_WAITING),
+    bytes: Number(bytes.readBigUInt64LE(wire.Q_BYTES)),
+    outcomes: Array.from({ length: wire.ADMISSION_OUTCOMES }, (_, n) => bytes.readUInt32LE(wire.Q_OUTCOMES + n * 4)),
+  };
+}
+
 /** `count` rows of `rowBytes` bytes, the first at `at`. */
 function rowsOf<T>(bytes: Buffer, at: number, count: number, rowBytes: number, decode: (row: Buffer) => T): T[] {
   return Array.from({ length: count }, (_, index) => decode(bytes.subarray(at + index * rowBytes)));
@@ -83,6 +104,9 @@ export function decodeColumn(bytes: Buffer): { column: Column; length: number } 
   const count = bytes.readUInt32LE(wire.C_ENTRY_COUNT);
   const adapterCount = bytes.readUInt32LE(wire.C_ADAPTER_COUNT);
   const adaptersAt = wire.COLUMN_BYTES + count * wire.ENTRY_BYTES;
+  const bandCount = bytes.readUInt32LE(wire.C_BAND_COUNT);
+  const bandsAt = adaptersAt + adapterCount * wire.ADAPTER_ENTRY_BYTES;
+  const flowsAt = bandsAt + bandCount * wire.BAND_ENTRY_BYTES;
   const u64 = (at: number) => Number(bytes.readBigUInt64LE(at));
   const column: Column = {
     generation: bytes.readBigUInt64LE(wire.C_GENERATION),
@@ -106,8 +130,9 @@ export function decodeColumn(bytes: Buffer): { column: Column; length: number } 
     deliveryNs: u64(wire.C_DELIVERY_NS),
     entries: rowsOf(bytes, wire.COLUMN_BYTES, count, wire.ENTRY_BYTES, decodeEntry),
     adapters: rowsOf(bytes, adaptersAt, adapterCount, wire.ADAPTER_ENTRY_BYTES, decodeAdapter),
+    bands: rowsOf(bytes, bandsAt, bandCount, wire.BAND_ENTRY_BYTES, decodeBand),
   };
-  return { column, length: adaptersAt + adapterCount * wire.ADAPTER_ENTRY_BYTES };
+  return { column, length: flowsAt + bytes.readUInt32LE(wire.C_FLOW_COUNT) * wire.FLOW_ENTRY_BYTES };
 }
 
 /** Throws when the bytes are not a report of the current version, or do not end with their last column. */

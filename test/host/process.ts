@@ -12,6 +12,11 @@ export function filterPath(): string {
   return process.env.FILTER_WASM ?? new URL("../../build/filter.wasm", import.meta.url).pathname;
 }
 
+/** Where the build is that reads response bodies. */
+export function usageFilterPath(): string {
+  return new URL("../../build/filter-usage.wasm", import.meta.url).pathname;
+}
+
 export interface LogLine {
   readonly level: string;
   readonly text: string;

@@ -78,7 +78,9 @@ class Stage {
   private root: Root | undefined;
   private program: ProgramSpec | undefined;
   private models: ModelsSpec | undefined;
-  private stream: Stream | undefined;
+  /** By the names that `stream` gives them. */
+  private readonly streams = new Map<string, Stream>();
+  private current = "";
   private recorded: Vm = this.vm;
 
   record(): void {
@@ -105,6 +107,8 @@ class Stage {
       this.control.topology([{ name: POOL, endpoints: words.map((address) => ({ address })), ...program, ...models }]);
     } else if (verb === "metrics") this.control.metrics(indented.map(row));
     else if (verb === "advance") this.process.advanceMs(Number.parseFloat(rest));
+    else if (verb === "tick") this.root!.tick();
+    else if (verb === "stream") this.current = rest;
     else if (verb === "put") this.control.exchange("PUT", rest, Buffer.from(text));
     else if (verb === "get") this.control.exchange("GET", rest);
     else if (verb === "warm") {
@@ -114,8 +118,8 @@ class Stage {
   }
 
   private streamStep(verb: string, rest: string, text: string, headers: HeaderList): void {
-    const stream = this.stream ?? this.vm.stream(this.root!);
-    this.stream = stream;
+    const stream = this.streams.get(this.current) ?? this.vm.stream(this.root!);
+    this.streams.set(this.current, stream);
     const end = rest.endsWith("end");
     const from = /from (\S+)/.exec(rest)?.[1];
     const flags = /flags (\d+)/.exec(rest)?.[1];
@@ -128,7 +132,7 @@ class Stage {
     else if (verb === "response-body") stream.responseBody(text, end);
     else if (verb === "end" || verb === "reset") {
       stream.end();
-      this.stream = undefined;
+      this.streams.delete(this.current);
     } else throw new Error(`unknown event "${verb} ${rest}"`);
   }
 }

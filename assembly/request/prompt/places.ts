@@ -47,6 +47,8 @@ export const OLD_LIMIT: u8 = 0x07;
 export const TOKEN: u8 = 0x08;
 /** Where generate APIs have their limit. */
 export const SAMPLING: u8 = 0x09;
+export const STREAM_OPTIONS: u8 = 0x0a;
+export const INCLUDE_USAGE: u8 = 0x0b;
 
 export const MESSAGES: u8 = 0x10;
 export const MESSAGE: u8 = 0x11;
@@ -150,6 +152,8 @@ export function isJson(place: u8): bool {
 
 const modelName = utf8("model");
 const streamName = utf8("stream");
+const streamOptions = utf8("stream_options");
+const includeUsage = utf8("include_usage");
 const maxTokens = utf8("max_tokens");
 const maxCompletionTokens = utf8("max_completion_tokens");
 const maxOutputTokens = utf8("max_output_tokens");
@@ -207,6 +211,7 @@ export function memberOf(object: u8, key: usize, length: u32): u8 {
   if (object == VIDEO) return equals(key, length, url) ? VIDEO_URL : IGNORED;
   if (object == TOOL) return ofTool(key, length);
   if (object == CONVERSATION_ITEM) return ofConversationItem(key, length);
+  if (object == STREAM_OPTIONS) return equals(key, length, includeUsage) ? INCLUDE_USAGE : IGNORED;
   if (object == SAMPLING) {
     return equals(key, length, api == API_VLLM_GENERATE ? maxTokens : maxNewTokens) ? LIMIT : IGNORED;
   }
@@ -232,7 +237,14 @@ function ofTop(key: usize, length: u32): u8 {
   return api == API_SGLANG_GENERATE && equals(key, length, inputIds) ? PROMPT : IGNORED;
 }
 
+/** Whether streams of the API tell usage only if they are asked to. */
+export function hasStreamOptions(which: u32): bool {
+  return which == API_CHAT || which == API_COMPLETIONS;
+}
+
+/** What says how much is to be answered, and how. */
 function ofLimits(key: usize, length: u32): u8 {
+  if (hasStreamOptions(api) && equals(key, length, streamOptions)) return STREAM_OPTIONS;
   if (api == API_CHAT) {
     if (equals(key, length, maxCompletionTokens)) return LIMIT;
     return equals(key, length, maxTokens) ? OLD_LIMIT : IGNORED;

@@ -5,7 +5,7 @@ import { bootstrap } from "../../envoy/bootstrap.ts";
 import { envoyShape, filterFlags } from "../filter-flags.ts";
 import { ADDRESS, PATH } from "../flags.ts";
 import type { Runnable } from "../main.ts";
-import { FILTER_PATH } from "../paths.ts";
+import { USAGE_FILTER_PATH } from "../paths.ts";
 
 const flags = {
   listen: { kind: ADDRESS, help: "where clients send requests (default 127.0.0.1:8080)" },
@@ -25,7 +25,7 @@ export const command: Runnable<typeof flags> = {
       admin: given.admin ?? { host: "127.0.0.1", port: 9901 },
       socketPath: given.socket ?? "/run/pointsman/control.sock",
       xdsDir: given.xds ?? "/run/pointsman/xds",
-      filterPath: FILTER_PATH,
+      filterPath: USAGE_FILTER_PATH,
       ...envoyShape("envoy-config", given),
     });
     process.stdout.write(stringify(config, { lineWidth: 0 }));

@@ -113,3 +113,14 @@ export function withPriorities(flow: Flow, priorities: Iterable<number>): Flow {
 export function highestFirst(bands: readonly OwnBand[]): readonly OwnBand[] {
   return bands.toSorted((a, b) => b.priority - a.priority);
 }
+
+/** The longest that a request may wait; undefined when none may, or some without end. */
+export function longestWaitMs(flow: Flow): number | undefined {
+  if (!flow.queues) return undefined;
+  const all = [
+    flow.ttlMs,
+    flow.emptyTtlMs,
+    ...[flow.defaultBand, flow.defaultNegativeBand, ...flow.bands].map((band) => band.ttlMs),
+  ];
+  return all.includes(0) ? undefined : Math.max(...all);
+}

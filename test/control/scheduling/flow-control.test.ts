@@ -5,6 +5,8 @@ import { compileConfig } from "../../../src/control/scheduling/compile.ts";
 import { describeProgram } from "../../../src/control/scheduling/describe.ts";
 import { BAND_DEFAULT, FLOW_DEFAULT, type Flow, withPriorities } from "../../../src/control/scheduling/flow.ts";
 import { needsOf, type Program } from "../../../src/control/scheduling/program.ts";
+import { SCHEDULING_DEFAULT } from "../../../src/control/scheduling/scheduling.ts";
+import { topologyOf } from "../../../src/control/snapshot.ts";
 import * as l from "../../../src/wire/flow.ts";
 import { NEEDS_TOKENS } from "../../../src/wire/program.ts";
 import { configYaml, loading } from "./documents.ts";
@@ -231,6 +233,20 @@ describe("bands for the priorities of objectives", () => {
       { ...BAND_DEFAULT, maxRequests: 1, priority: -1 },
     ]);
     expect(withPriorities(FLOW_DEFAULT, [-1, 5, 9])).toBe(FLOW_DEFAULT);
+  });
+
+  test("are those of objectives and of models alike", () => {
+    const model = (name: string, priority: number | undefined) => ({ name, priority, rule: undefined, routes: true });
+    const models = {
+      objectives: [{ name: "urgent", priority: 9 }],
+      models: [model("critical", 1), model("sheddable", -1), model("plain", undefined)],
+      generic: undefined,
+    };
+    const pool = { namespace: "default", name: "chat", failureMode: "FailClose" };
+    const scheduling = { ...SCHEDULING_DEFAULT, program: { ...SCHEDULING_DEFAULT.program, flow: holdback } };
+    const pools = [{ pool, endpoints: [], models }] as unknown as Parameters<typeof topologyOf>[0];
+    const { program } = topologyOf(pools, scheduling, {}, 1);
+    expect(program!.flow.bands.map(({ priority }) => priority)).toEqual([9, 5, 1, -1]);
   });
 
   test("are never more than fit", () => {

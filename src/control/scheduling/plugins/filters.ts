@@ -1,5 +1,6 @@
 // Filters, but for those by labels. See docs/scheduling.md.
 
+import { MAX_TOKEN_CONCURRENCY } from "../../../wire/flow.ts";
 import { STALE_MS } from "../../../wire/policy.ts";
 import * as p from "../../../wire/program.ts";
 import type { Value } from "../document.ts";
@@ -163,7 +164,7 @@ const concurrencyDetector: PluginType = {
     expectProducer(parameters, "inFlightLoadProducerName", IN_FLIGHT_PRODUCER, surroundings);
     const mode = parameters.get("concurrencyMode")?.choice(["requests", "tokens", "hybrid"]) ?? "requests";
     const requests = parameters.get("maxConcurrency")?.number({ whole: true, min: 1 }) ?? 100;
-    const tokens = parameters.get("maxTokenConcurrency")?.number({ whole: true, min: 1 }) ?? 1_000_000;
+    const tokens = parameters.get("maxTokenConcurrency")?.number({ whole: true, min: 1 }) ?? MAX_TOKEN_CONCURRENCY;
     const headroom = headroomOf(parameters);
     const maxConcurrency = mode === "tokens" ? Number.POSITIVE_INFINITY : requests;
     const maxTokenConcurrency = mode === "requests" ? Number.POSITIVE_INFINITY : tokens;

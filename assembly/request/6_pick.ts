@@ -1,4 +1,4 @@
-// Fifth station: which endpoints of the pool, best first.
+// Sixth station: which endpoints of the pool, best first.
 
 import { HANDLER_DATA_PARALLEL, NONE } from "../../src/wire/program";
 import { FAIL_OPEN } from "../../src/wire/snapshot";
@@ -56,6 +56,8 @@ export function pick(stream: streams.Stream, config: configs.Config, pool: u32, 
   if (came != scheduler.CHOSEN) return withoutChoice(pool, came);
   if (client.wantsCached(stream) && candidates.matched(choice.choice(0)) == 0) return withoutCache(pool);
   stream.pool = <u16>pool;
+  // Its end makes room there, wherever it waited, and whether it had to be admitted or not.
+  stream.poolHash = snapshot.poolHash(pool);
   send(stream, snapshot.program(snapshot.pool(pool)));
   column.countPick();
   stats.countOutcome(pool, candidates.anyFresh ? stats.SCORED : stats.DEGRADED);
