@@ -19,7 +19,7 @@ const CHAT = "/v1/chat/completions";
 /** A dot is what separates names from labels inside Envoy. */
 const NAME = "llama-3.3.v1";
 const pool = `default/${NAME}`;
-const OUTCOMES = ["scored", "degraded", "unsteered", "no_endpoints", "bad_request", "saturated"];
+const OUTCOMES = ["scored", "degraded", "unsteered", "no_endpoints", "bad_request", "saturated", "expired"];
 
 let backends: readonly Backend[] = [];
 let gateway: Gateway;

@@ -5,7 +5,7 @@ import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "no
 import { request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { FILTER_PATH } from "../../../src/cli/paths.ts";
+import { USAGE_FILTER_PATH } from "../../../src/cli/paths.ts";
 import { RETRY_BUFFER_BYTES, XdsFiles } from "../../../src/control/xds.ts";
 import { bootstrap, type FilterConfig } from "../../../src/envoy/bootstrap.ts";
 import { locateEnvoy } from "../../../src/envoy/locate.ts";
@@ -60,7 +60,7 @@ export class Pools {
         admin: LOCAL,
         socketPath: join(dir, "control.sock"),
         xdsDir: join(dir, "xds"),
-        filterPath: FILTER_PATH,
+        filterPath: USAGE_FILTER_PATH,
         filter,
       });
       httpFilters(config).unshift(...(options.filters ?? []));
