@@ -1,5 +1,6 @@
 // What is measured, and what has to be reached.
 
+import type { Admission } from "./flow-programs.ts";
 import type { Mix, Prompts } from "./requests.ts";
 
 export type CostCell = {
@@ -11,7 +12,9 @@ export type CostCell = {
   readonly workers: number;
   /** "alone" against "alone": what the method itself is off by. */
   readonly second: "filter" | "alone";
-  /** CPU over Envoy alone, minimum against minimum. */
+  /** Both sides have the filter, which admits so; without it the first side is Envoy alone. */
+  readonly admissions?: readonly [Admission, Admission];
+  /** CPU over the first side, minimum against minimum. */
   readonly targetUs: number | undefined;
 };
 
@@ -21,6 +24,8 @@ export type StreamsCell = {
   readonly streams: number;
   /** Memory per stream over what the same Envoy held before. */
   readonly targetBytes: number;
+  /** CPU per event that accounting may add to Envoy alone. */
+  readonly addedTargetUs: number;
 };
 
 export type AgentCell = {
@@ -34,7 +39,30 @@ export type AgentCell = {
   readonly targetCores: number;
 };
 
-export type Cell = CostCell | StreamsCell | AgentCell;
+/** Requests that wait for a place, against as many that Envoy's own fault filter delays. */
+export type WaitingCell = {
+  readonly kind: "waiting";
+  readonly name: string;
+  readonly requests: number;
+  readonly bodyBytes: number;
+  /** How often in one Envoy they come and go. */
+  readonly fills: number;
+  /** Memory per request over the fault filter's. */
+  readonly addedTargetBytes: number;
+};
+
+/** Inside V8, without Envoy: the line alone with so many in it. */
+export type DispatchCell = { readonly kind: "dispatch"; readonly name: string; readonly waiting: readonly number[] };
+
+/** Inside V8, without Envoy: the question whether a request may go on, alone. */
+export type AdmissionCell = {
+  readonly kind: "admission";
+  readonly name: string;
+  readonly endpoints: readonly number[];
+  readonly targetNs: number;
+};
+
+export type Cell = CostCell | StreamsCell | AgentCell | WaitingCell | DispatchCell | AdmissionCell;
 
 /** Bodies with SYSTEM_BLOCKS of system prompt, 8 KB, and 1 KB of their own. */
 const SHARED_BYTES = 9_728;
@@ -100,6 +128,19 @@ function cold(bodyBytes: number, workers: number): CostCell {
   return { ...other, name: `cold-${other.name}`, prompts: "cold", targetUs: undefined };
 }
 
+/** What admission adds to a request that goes on at once. */
+const ADMISSION_TARGET_US = 2;
+
+function flow(second: Admission, endpoints: number): CostCell {
+  const targetUs = second === "none" ? undefined : ADMISSION_TARGET_US;
+  return {
+    ...warm(1_024, endpoints, 1),
+    name: `flow-${second}-${endpoints}e-1w`,
+    admissions: ["none", second],
+    targetUs,
+  };
+}
+
 /** Cells of one Envoy configuration together: those next to each other share their two processes. */
 export function allCells(): readonly Cell[] {
   const [small, medium, large, huge] = [1_024, 16_384, 131_072, 1_048_576];
@@ -112,7 +153,19 @@ export function allCells(): readonly Cell[] {
     ...[warm(small, 1000, 1), shared(1000)],
     ...[warm(small, 8, 2), warm(medium, 8, 2), cold(medium, 2)],
     warm(small, 1000, 2),
-    { kind: "streams", name: "streams", streams: 3_000, targetBytes: 60_000 },
+    {
+      kind: "waiting",
+      name: "waiting",
+      requests: 10_000,
+      bodyBytes: 1_024,
+      fills: 10,
+      addedTargetBytes: 4_000,
+    },
+    ...[flow("none", 8), flow("off", 8), flow("concurrency", 8), flow("utilization", 8)],
+    ...[flow("off", 1000), flow("concurrency", 1000), flow("utilization", 1000)],
+    { kind: "admission", name: "admission", endpoints: [8, 100, 1000], targetNs: 2_000 },
+    { kind: "dispatch", name: "dispatch", waiting: [100, 1_000, 10_000] },
+    { kind: "streams", name: "streams", streams: 3_000, targetBytes: 60_000, addedTargetUs: 3 },
     { kind: "agent", name: "agent-idle", endpoints: 100, streams: 0, metricsBytes, targetCores: 0.15 },
     { kind: "agent", name: "agent-busy", endpoints: 100, streams: 400, metricsBytes, targetCores: 0.6 },
   ];
@@ -129,12 +182,17 @@ export function isWithWarmPrompts(warm: CostCell, cell: CostCell): boolean {
 }
 
 function isAlike(one: CostCell, other: CostCell): boolean {
-  return one.second === other.second && one.bodyBytes === other.bodyBytes && one.workers === other.workers;
+  return hasLikeSides(one, other) && one.bodyBytes === other.bodyBytes && one.workers === other.workers;
+}
+
+/** Whether first and second sides of both cells are set up alike. */
+export function hasLikeSides(one: CostCell, other: CostCell): boolean {
+  return one.second === other.second && one.admissions?.join() === other.admissions?.join();
 }
 
 /** The cells of --quick. */
 export function isQuick(cell: Cell): boolean {
-  return cell.kind === "cost" && cell.endpoints === 8 && cell.workers === 1;
+  return cell.kind === "cost" && cell.endpoints === 8 && cell.workers === 1 && cell.admissions === undefined;
 }
 
 /** Cells whose name matches one of the comma-separated patterns, `*` standing for anything. */

@@ -7,6 +7,7 @@ import type { WorkerColumn } from "../src/control/report.ts";
 import { type Bench, withFolder } from "./bench.ts";
 import { CLOSED_PER_PACED, type CostCell, driveOf, mixOf, PACED_CONNECTIONS } from "./cells.ts";
 import { type Feed, startFeed } from "./feed.ts";
+import { programOf } from "./flow-programs.ts";
 import { type Knowledge, knowledgeOf, readWorkers, type Stretch } from "./knowledge.ts";
 import type { LoadAnswer, Slice } from "./load.ts";
 import { pin } from "./pin.ts";
@@ -53,8 +54,13 @@ type Measured = {
   residentBytes: number;
 };
 type CellMeasured = { readonly sides: Pair<Measured>; readonly stretches: Stretch[] };
-/** Both sides at work; `feed` is that of the side with the filter. */
-type Running = { readonly pair: Pair<Side>; readonly feed: Feed | undefined; readonly endpoints: readonly Endpoint[] };
+/** Both sides at work. */
+type Running = {
+  readonly pair: Pair<Side>;
+  /** Of the second side, if that has the filter. */
+  readonly feed: Feed | undefined;
+  readonly endpoints: readonly Endpoint[];
+};
 
 const WARM_SECONDS = 0.2;
 /** The very bodies of a cell, before its slices: each of them several times. */
@@ -94,31 +100,37 @@ async function withPair(
   await withFolder(async (dir) => {
     const started: Side[] = [];
     const endpoints = endpointsAt(bench.backendPort, cell.endpoints);
-    let feed: Feed | undefined;
+    const feeds: [Feed | undefined, Feed | undefined] = [undefined, undefined];
     try {
-      const start = async (name: SideName, folder: string) => {
-        mkdirSync(join(dir, folder));
-        const side = await startSide({ ...bench, name, dir: join(dir, folder), endpoints, workers: cell.workers });
+      const start = async (which: 0 | 1) => {
+        const [name, sideDir] = [sideNames(cell)[which], join(dir, String(which))];
+        mkdirSync(sideDir);
+        const side = await startSide({ ...bench, name, dir: sideDir, endpoints, workers: cell.workers });
         started.push(side);
-        if (name === "filter") feed = await startFeed(side, endpoints);
+        const program = programOf(cell.admissions?.[which] ?? "none");
+        if (name === "filter") feeds[which] = await startFeed(side, endpoints, program);
         return side;
       };
-      const second = round % 2 === 1 ? await start(cell.second, "second") : undefined;
-      const first = await start("alone", "first");
-      const pair = [first, second ?? (await start(cell.second, "second"))] as const;
+      const second = round % 2 === 1 ? await start(1) : undefined;
+      const first = await start(0);
+      const pair = [first, second ?? (await start(1))] as const;
       pin(
         pair.map(({ pid }) => pid),
         [bench.load.pid, bench.backend.pid, process.pid],
         cell.workers,
       );
       for (const side of pair) await warmUp(bench, cell, side);
-      await use({ pair, feed, endpoints });
-      feed?.check();
+      await use({ pair, feed: feeds[1], endpoints });
+      for (const feed of feeds) feed?.check();
     } finally {
-      feed?.stop();
+      for (const feed of feeds) feed?.stop();
       for (const side of started) await side.stop();
     }
   });
+}
+
+function sideNames({ second, admissions }: CostCell): Pair<SideName> {
+  return admissions === undefined ? ["alone", second] : ["filter", "filter"];
 }
 
 /** Until each endpoint has upstream connections, and V8 has optimized the filter. */

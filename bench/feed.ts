@@ -5,6 +5,7 @@ import { Agent, request } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import { encodeMetrics, encodeTopology, type MetricsRow } from "../src/control/encode.ts";
 import { poolName } from "../src/control/endpoints.ts";
+import type { Program } from "../src/control/scheduling/program.ts";
 import { HEADER_SERVED, PATH_METRICS, PATH_TOPOLOGY } from "../src/wire/names.ts";
 import { chatBody, randomFrom } from "./bodies.ts";
 import { type Endpoint, POOL, type Side } from "./sides.ts";
@@ -25,13 +26,14 @@ const EPOCH = 1;
 const FORCE_LIMIT_MS = 10_000;
 const PUSH_LIMIT_MS = 5_000;
 
-/** Resolves when a request through `side` has been steered. */
-export async function startFeed(side: Side, endpoints: readonly Endpoint[]): Promise<Feed> {
+/** Resolves when a request through `side` has been steered. Without a program the filter picks by its own default. */
+export async function startFeed(side: Side, endpoints: readonly Endpoint[], program?: Program): Promise<Feed> {
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   const random = randomFrom(1);
   const addresses = endpoints.map(({ host, port }, i) => ({ address: `${host}:${port}`, pod: `server-${i}` }));
   const topology = {
     epoch: EPOCH,
+    ...(program === undefined ? {} : { program }),
     pools: [{ name: poolName(POOL), failureMode: POOL.failureMode, endpoints: addresses }],
   };
   let problem: Error | undefined;

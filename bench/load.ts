@@ -14,7 +14,9 @@ export type LoadQuestion =
   | ({ readonly kind: "paced"; readonly ratePerS: number } & Slice)
   | { readonly kind: "openStreams"; readonly port: number; readonly count: number }
   | ({ readonly kind: "watchStreams" } & Window)
-  | { readonly kind: "closeStreams" };
+  | { readonly kind: "closeStreams" }
+  | { readonly kind: "sendHeld"; readonly port: number; readonly count: number; readonly bodyBytes: number }
+  | { readonly kind: "abandonHeld" };
 
 export type Window = {
   /** The process whose CPU time is read. */
@@ -267,6 +269,42 @@ async function closeStreams(): Promise<LoadAnswer> {
   return { ...NOTHING, count };
 }
 
+/** Clients whose requests the proxy holds. */
+const held: Socket[] = [];
+let isEarly = false;
+
+/** A client on a connection of its own that sends a request; resolves when it is sent. */
+function sendHeldOne(port: number, request: Buffer): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({ host: "127.0.0.1", port });
+    socket.once("connect", () => socket.write(request, () => resolve()));
+    socket.on("error", reject);
+    socket.on("data", () => {
+      isEarly = true;
+    });
+    held.push(socket);
+  });
+}
+
+/** More requests of which none is answered. */
+async function sendHeld(port: number, count: number, bodyBytes: number): Promise<LoadAnswer> {
+  const request = chatRequest(chatBody(bodyBytes, 0));
+  let left = count;
+  const sendSome = async () => {
+    while (left-- > 0) await sendHeldOne(port, request);
+  };
+  await Promise.all(Array.from({ length: CONNECTING_MAX }, sendSome));
+  return { ...NOTHING, count };
+}
+
+/** All go away, without a word: no connection lingers that the next ones would need. */
+async function abandonHeld(): Promise<LoadAnswer> {
+  if (isEarly) throw new Error("a request that was to be held was answered");
+  const count = held.length;
+  for (const socket of held.splice(0)) socket.resetAndDestroy();
+  return { ...NOTHING, count };
+}
+
 answerQuestions<LoadQuestion, LoadAnswer>((question) => {
   switch (question.kind) {
     case "closed":
@@ -279,5 +317,9 @@ answerQuestions<LoadQuestion, LoadAnswer>((question) => {
       return watchStreams(question);
     case "closeStreams":
       return closeStreams();
+    case "sendHeld":
+      return sendHeld(question.port, question.count, question.bodyBytes);
+    case "abandonHeld":
+      return abandonHeld();
   }
 });

@@ -4,7 +4,7 @@
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { FILTER_PATH } from "../src/cli/paths.ts";
+import { USAGE_FILTER_PATH } from "../src/cli/paths.ts";
 import { locateEnvoy } from "../src/envoy/locate.ts";
 import { withFolder } from "./bench.ts";
 import type { ClientAnswer, ClientQuestion } from "./quality/client.ts";
@@ -51,7 +51,7 @@ async function main(): Promise<number> {
   if (typeof options === "number") return options;
   const envoy = locateEnvoy(undefined);
   if ("problem" in envoy) return refuse(envoy.problem);
-  if (!existsSync(FILTER_PATH)) return refuse(`no ${FILTER_PATH}: run \`make build\``);
+  if (!existsSync(USAGE_FILTER_PATH)) return refuse(`no ${USAGE_FILTER_PATH}: run \`make build\``);
   const began = new Date();
   const processes: Processes = { client: startWorker("quality/client.ts"), servers: startWorker("quality/servers.ts") };
   // What is under way fails when the client goes, and cleans up after itself.

@@ -2,7 +2,7 @@
 
 import { spawnSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
-import { cpus, release, totalmem } from "node:os";
+import { cpus, loadavg, release, totalmem } from "node:os";
 import { dirname } from "node:path";
 import type { Bench } from "./bench.ts";
 import { CLOSED_PER_PACED } from "./cells.ts";
@@ -52,10 +52,17 @@ export function versions(envoyPath: string): object {
   };
 }
 
+export type RecordHead = {
+  readonly began: Date;
+  /** In the words of who ran it. */
+  readonly note: string | undefined;
+};
+
 /** The run as JSON, numbers to three decimals. */
-export function recordOf(date: Date, bench: Bench, results: readonly Result[]): string {
+export function recordOf({ began, note }: RecordHead, bench: Bench, results: readonly Result[]): string {
   const record = {
-    date: date.toISOString(),
+    date: began.toISOString(),
+    note,
     machine: machine(),
     versions: versions(bench.envoyPath),
     method: {
@@ -64,6 +71,7 @@ export function recordOf(date: Date, bench: Bench, results: readonly Result[]): 
       rounds: bench.rounds,
       pinnedWithOneWorker: canPin(1),
       pacedSlicesPerSide: bench.rounds * Math.ceil(Math.ceil(bench.repeats / bench.rounds) / CLOSED_PER_PACED),
+      loadAverageAtEnd: loadavg(),
       feed: "snapshots pushed by the benchmark every 50 ms, rows changing; the agent's own CPU only in its cells",
     },
     results,

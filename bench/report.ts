@@ -1,50 +1,36 @@
 // Results as Markdown tables.
 
 import type { AgentResult } from "./agent.ts";
-import { ADDED_TARGETS_US, isWithFewEndpoints, isWithWarmPrompts, sizeName } from "./cells.ts";
+import { ADDED_TARGETS_US, isWithFewEndpoints, isWithWarmPrompts, type StreamsCell, sizeName } from "./cells.ts";
 import type { CostResult, SideCost } from "./cost.ts";
-import type { StreamsResult } from "./streams.ts";
+import { type FlowResult, flowTables } from "./flow-report.ts";
+import { megabytes, section, signed, table, verdict } from "./markdown.ts";
+import type { SideStreams, StreamsBuild, StreamsResult } from "./streams.ts";
 
-export type Result = CostResult | StreamsResult | AgentResult;
+export type Result = CostResult | StreamsResult | AgentResult | FlowResult;
 
 /** All tables, for stdout. Only those with rows. */
 export function tables(results: readonly Result[]): string {
-  const costs = results.filter((result) => result.kind === "cost");
+  const allCosts = results.filter((result) => result.kind === "cost");
+  const costs = allCosts.filter(({ cell }) => cell.admissions === undefined);
+  const flowCosts = allCosts.filter(({ cell }) => cell.admissions !== undefined);
   const streams = results.filter((result) => result.kind === "streams");
   const agents = results.filter((result) => result.kind === "agent");
   const parts = [
-    section("CPU per request, µs", cpuTable(costs)),
+    section("CPU per request, µs", cpuTable(costs, ["Envoy alone", "with the filter"])),
     section("What is added to that difference, µs", addedTable(costs)),
-    section("What the prefix index knew", knowledgeTable(costs)),
-    section("Latency at a fixed rate, throughput, memory", latencyTable(costs)),
+    section("CPU per request with flow control, µs", cpuTable(flowCosts, ["the default program", "as the name says"])),
+    section("What the prefix index knew", knowledgeTable(allCosts)),
+    section("Latency at a fixed rate, throughput, memory", latencyTable(allCosts)),
+    ...flowTables(results),
     section("Open event streams", streamsTable(streams)),
     section("The agent", agentTable(agents)),
   ];
   return parts.filter((part) => part !== "").join("\n\n");
 }
 
-function section(title: string, body: string): string {
-  return body === "" ? "" : `### ${title}\n\n${body}`;
-}
-
-/** "" when there are no rows. */
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  if (rows.length === 0) return "";
-  const line = (cells: readonly string[]) => `| ${cells.join(" | ")} |`;
-  const rule = line(head.map((_, i) => (i === 0 ? "---" : "---:")));
-  return [line(head), rule, ...rows.map(line)].join("\n");
-}
-
-function cpuTable(costs: readonly CostResult[]): string {
-  const head = [
-    "cell",
-    "Envoy alone: min (median)",
-    "with the filter",
-    "difference of minima",
-    "median of pairs",
-    "ratio",
-    "target",
-  ];
+function cpuTable(costs: readonly CostResult[], [first, second]: readonly [string, string]): string {
+  const head = ["cell", `${first}: min (median)`, second, "difference of minima", "median of pairs", "ratio", "target"];
   const rows = costs.map((result) => {
     const [first, second] = result.sides;
     const { min, median, middleHalf } = result.differenceUs;
@@ -115,14 +101,6 @@ function knowledgeTable(costs: readonly CostResult[]): string {
   return table(head, rows);
 }
 
-function verdict(limit: number, value: number, digits = 1): string {
-  return `≤ ${limit.toFixed(digits)}: ${value <= limit ? "met" : "**missed**"}`;
-}
-
-function signed(value: number): string {
-  return `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(1)}`;
-}
-
 function latencyTable(costs: readonly CostResult[]): string {
   const head = ["cell", "rate /s", "p50 ms", "p99 ms", "CPU µs at that rate", "closed loop /s", "RSS MB"];
   const rows = costs.map(({ cell, sides, ratePerS }) => {
@@ -140,23 +118,44 @@ function latencyTable(costs: readonly CostResult[]): string {
   return table(head, rows);
 }
 
-function megabytes(bytes: number): string {
-  return (bytes / 1e6).toFixed(0);
-}
+const STREAMS_SIDE: Readonly<Record<StreamsBuild, string>> = {
+  alone: "Envoy alone",
+  lean: "with filter.wasm",
+  usage: "with filter-usage.wasm",
+};
 
 function streamsTable(results: readonly StreamsResult[]): string {
-  const head = ["streams", "side", "KB per stream", "RSS MB before, open, closed", "CPU µs per event", "target KB"];
+  const head = [
+    "streams",
+    "side",
+    "KB per stream",
+    "RSS MB before, open, closed",
+    "CPU µs per event: min (median)",
+    "added",
+    "target",
+  ];
   const rows = results.flatMap(({ cell, sides }) =>
     sides.map((side, i) => [
       String(cell.streams),
-      i === 0 ? "Envoy alone" : "with the filter",
+      STREAMS_SIDE[side.build],
       (side.bytesPerStream / 1000).toFixed(1),
       side.residentBytes.map(megabytes).join(", "),
-      side.cpuUsPerEvent.toFixed(1),
-      i === 0 ? "" : verdict(cell.targetBytes / 1000, side.bytesPerStream / 1000),
+      `${side.cpuUsPerEvent.min.toFixed(1)} (${side.cpuUsPerEvent.median.toFixed(1)})`,
+      ...(i === 0 ? ["", ""] : addedPerEvent(cell, sides, side)),
     ]),
   );
   return table(head, rows);
+}
+
+/** What a side adds to Envoy alone by minima, and whether that and its memory are within bounds. */
+function addedPerEvent(
+  { targetBytes, addedTargetUs }: StreamsCell,
+  [alone]: readonly SideStreams[],
+  side: SideStreams,
+): readonly string[] {
+  const added = side.cpuUsPerEvent.min - (alone?.cpuUsPerEvent.min ?? Number.NaN);
+  const memory = verdict(targetBytes / 1000, side.bytesPerStream / 1000);
+  return [signed(added), `KB ${memory}, µs ${verdict(addedTargetUs, added)}`];
 }
 
 function agentTable(results: readonly AgentResult[]): string {

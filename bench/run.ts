@@ -3,17 +3,20 @@
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { FILTER_PATH } from "../src/cli/paths.ts";
+import { LEAN_FILTER_PATH } from "../src/cli/paths.ts";
 import { locateEnvoy } from "../src/envoy/locate.ts";
+import { measureAdmission } from "./admission.ts";
 import { measureAgent } from "./agent.ts";
 import type { BackendAnswer, BackendQuestion } from "./backend.ts";
 import { type Bench, NO_METRICS } from "./bench.ts";
-import { allCells, type Cell, type CostCell, cellsMatching, isQuick } from "./cells.ts";
+import { allCells, type Cell, type CostCell, cellsMatching, hasLikeSides, isQuick } from "./cells.ts";
 import { measureCosts } from "./cost.ts";
+import { measureDispatch } from "./dispatch.ts";
 import type { LoadAnswer, LoadQuestion } from "./load.ts";
 import { machine, recordName, recordOf, writeRecord } from "./record.ts";
 import { type Result, tables } from "./report.ts";
 import { measureStreams } from "./streams.ts";
+import { measureWaiting } from "./waiting.ts";
 import { startWorker } from "./worker.ts";
 
 const HELP = `make bench, or node bench/run.ts [--quick] [--cells LIST] [--seconds N] [--repeats N] [--out FILE]
@@ -22,6 +25,7 @@ const HELP = `make bench, or node bench/run.ts [--quick] [--cells LIST] [--secon
   --cells LIST    only these, comma-separated, * for anything: "1KB-*-1w,streams"
   --seconds N     length of a slice (default 1)
   --repeats N     slices per side and cell (default 12; 3 with --quick)
+  --note TEXT     kept in the record: what else the machine did, say
   --out FILE      where the record goes; without it a full run writes bench/record/<date>-<machine>.json
 
 Cells:
@@ -36,6 +40,7 @@ type Options = {
   readonly repeats: number;
   readonly rounds: number;
   readonly out: string | undefined;
+  readonly note: string | undefined;
 };
 
 process.exitCode = await main();
@@ -45,8 +50,8 @@ async function main(): Promise<number> {
   if (typeof options === "number") return options;
   const envoy = locateEnvoy(undefined);
   if ("problem" in envoy) return refuse(envoy.problem);
-  if (!existsSync(FILTER_PATH) && options.cells.some(needsFilter))
-    return refuse(`no ${FILTER_PATH}: run \`make build\``);
+  if (!existsSync(LEAN_FILTER_PATH) && options.cells.some(needsFilter))
+    return refuse(`no ${LEAN_FILTER_PATH}: run \`make build\``);
   const began = new Date();
   const load = startWorker<LoadQuestion, LoadAnswer>("load.ts");
   const backend = startWorker<BackendQuestion, BackendAnswer>("backend.ts");
@@ -59,16 +64,16 @@ async function main(): Promise<number> {
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, interrupt);
   try {
     const { port } = await backend.ask({ kind: "serve", reply: "json", metricsPage: NO_METRICS }, 5_000);
-    const { seconds, repeats, rounds, cells, out } = options;
+    const { seconds, repeats, rounds, cells, out, note } = options;
     const say = (line: string) => console.error(line);
-    const paths = { envoyPath: envoy.path, filterPath: FILTER_PATH };
+    const paths = { envoyPath: envoy.path, filterPath: LEAN_FILTER_PATH };
     const bench: Bench = { ...paths, load, backend, backendPort: port, seconds, repeats, rounds, say };
     const results = await measure(bench, cells);
     console.log(`\n${tables(results)}\n`);
     noteCompany(results);
     noteSurprises(results);
     if (out !== undefined) {
-      writeRecord(out, recordOf(began, bench, results));
+      writeRecord(out, recordOf({ began, note }, bench, results));
       console.error(`record: ${out}`);
     }
     return 0;
@@ -90,9 +95,11 @@ function needsFilter(cell: Cell): boolean {
   return cell.kind !== "cost" || cell.second === "filter";
 }
 
+type Flags = { readonly quick: boolean; readonly help: boolean };
+
 function readOptions(): Options | number {
   const cells = allCells();
-  let values: { quick?: boolean; cells?: string; seconds?: string; repeats?: string; out?: string; help?: boolean };
+  let values: Partial<Record<"cells" | "seconds" | "repeats" | "note" | "out", string>> & Partial<Flags>;
   try {
     ({ values } = parseArgs({
       options: {
@@ -100,6 +107,7 @@ function readOptions(): Options | number {
         cells: { type: "string" },
         seconds: { type: "string" },
         repeats: { type: "string" },
+        note: { type: "string" },
         out: { type: "string" },
         help: { type: "boolean", short: "h" },
       },
@@ -124,7 +132,7 @@ function readOptions(): Options | number {
   const whole = !quick && values.cells === undefined;
   const name = join(import.meta.dirname, "record", recordName(new Date(), machine()));
   const out = values.out === undefined ? (whole ? name : undefined) : resolve(values.out);
-  return { cells: chosen, seconds, repeats, rounds: Math.min(repeats, quick ? 1 : 3), out };
+  return { cells: chosen, seconds, repeats, rounds: Math.min(repeats, quick ? 1 : 3), out, note: values.note };
 }
 
 /** Cells in order; neighbours with the same Envoys share them. */
@@ -134,6 +142,9 @@ async function measure(bench: Bench, cells: readonly Cell[]): Promise<readonly R
   for (let cell = left.shift(); cell !== undefined; cell = left.shift()) {
     if (cell.kind === "streams") results.push(await measureStreams(bench, cell));
     else if (cell.kind === "agent") results.push(await measureAgent(bench, cell));
+    else if (cell.kind === "waiting") results.push(await measureWaiting(bench, cell));
+    else if (cell.kind === "dispatch") results.push(await measureDispatch(cell, bench.say));
+    else if (cell.kind === "admission") results.push(await measureAdmission(cell, bench.say));
     else {
       const group = [cell];
       while (left[0] !== undefined && sharesEnvoys(left[0], cell)) group.push(left.shift() as CostCell);
@@ -148,7 +159,7 @@ function sharesEnvoys(other: Cell, cell: CostCell): boolean {
     other.kind === "cost" &&
     other.endpoints === cell.endpoints &&
     other.workers === cell.workers &&
-    other.second === cell.second
+    hasLikeSides(other, cell)
   );
 }
 
