@@ -9,6 +9,13 @@ export function utf8(text: string): ArrayBuffer {
   return String.UTF8.encode(text);
 }
 
+/** Constant texts. Only for module-level constants. */
+export function utf8All(texts: StaticArray<string>): StaticArray<ArrayBuffer> {
+  const all = new StaticArray<ArrayBuffer>(texts.length);
+  for (let n = 0; n < texts.length; ++n) all[n] = utf8(texts[n]);
+  return all;
+}
+
 export function pointer(text: ArrayBuffer): usize {
   return changetype<usize>(text);
 }

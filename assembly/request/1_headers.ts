@@ -1,26 +1,7 @@
 // First station: what the request headers say. One host call reads them all; routing headers that a
 // client has no business to send are removed; a request whose body will be read is held.
 
-import {
-  HEADER_BASE_MODEL_NAME,
-  HEADER_DATA_PARALLEL,
-  HEADER_DESTINATION,
-  HEADER_ENCODERS,
-  HEADER_EXPLAIN,
-  HEADER_HEDGE,
-  HEADER_KV_SOURCE,
-  HEADER_MAX_RETRIES,
-  HEADER_MODEL_NAME,
-  HEADER_POOL,
-  HEADER_PREFILLER,
-  HEADER_RETRIABLE_CODES,
-  HEADER_RETRIABLE_HEADERS,
-  HEADER_RETRY_GRPC_ON,
-  HEADER_RETRY_ON,
-  HEADER_SERVED,
-  HEADER_TIMEOUT_MS,
-  HEADER_TRY_TIMEOUT_MS,
-} from "../../src/wire/names";
+import { HEADER_EXPLAIN, HEADERS_INTERNAL } from "../../src/wire/names";
 import {
   API_CHAT,
   API_COMPLETIONS,
@@ -35,7 +16,7 @@ import {
 } from "../../src/wire/program";
 import * as host from "../abi/host";
 import { REQUEST_HEADERS } from "../abi/status";
-import { endsWith, equals, pointer, startsWithIgnoringCase, utf8 } from "../abi/text";
+import { endsWith, equals, pointer, startsWithIgnoringCase, utf8, utf8All } from "../abi/text";
 import * as client from "./client_headers";
 
 const methodHeader = utf8(":method");
@@ -80,25 +61,7 @@ const suffixApis: StaticArray<u32> = [
 /** SGLang's path is taken whole: as a suffix it would be in the way of other servers' paths. */
 const generate = utf8("/generate");
 
-const internal: StaticArray<ArrayBuffer> = [
-  utf8(HEADER_DESTINATION),
-  utf8(HEADER_SERVED),
-  utf8(HEADER_PREFILLER),
-  utf8(HEADER_ENCODERS),
-  utf8(HEADER_DATA_PARALLEL),
-  utf8(HEADER_KV_SOURCE),
-  utf8(HEADER_MAX_RETRIES),
-  utf8(HEADER_RETRY_ON),
-  utf8(HEADER_RETRY_GRPC_ON),
-  utf8(HEADER_RETRIABLE_CODES),
-  utf8(HEADER_RETRIABLE_HEADERS),
-  utf8(HEADER_TIMEOUT_MS),
-  utf8(HEADER_TRY_TIMEOUT_MS),
-  utf8(HEADER_HEDGE),
-  utf8(HEADER_MODEL_NAME),
-  utf8(HEADER_BASE_MODEL_NAME),
-  utf8(HEADER_POOL),
-];
+const internal = utf8All(HEADERS_INTERNAL);
 /** A bit for each length that an internal header has: most headers are told apart by it. */
 const internalLengths = lengthBits();
 

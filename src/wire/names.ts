@@ -55,6 +55,30 @@ export const HEADER_VIDEO_FPS = "x-llm-d-video-fps";
 export const HEADER_SERVED = "x-gateway-destination-endpoint-served";
 export const HEADER_DROPPED_REASON = "x-llm-d-request-dropped-reason";
 
+/**
+ * The internal request headers but HEADER_SUBSET, which a proxy in front may be trusted with, and HEADER_SERVED. The
+ * filter removes them, and the shipped Envoy before it, on routes that bypass the filter too.
+ */
+export const HEADERS_INTERNAL: StaticArray<string> = [
+  HEADER_DESTINATION,
+  HEADER_SERVED,
+  HEADER_PREFILLER,
+  HEADER_ENCODERS,
+  HEADER_DATA_PARALLEL,
+  HEADER_KV_SOURCE,
+  HEADER_MODEL_NAME,
+  HEADER_BASE_MODEL_NAME,
+  HEADER_POOL,
+  HEADER_MAX_RETRIES,
+  HEADER_RETRY_ON,
+  HEADER_RETRY_GRPC_ON,
+  HEADER_RETRIABLE_CODES,
+  HEADER_RETRIABLE_HEADERS,
+  HEADER_TIMEOUT_MS,
+  HEADER_TRY_TIMEOUT_MS,
+  HEADER_HEDGE,
+];
+
 // Reasons in HEADER_DROPPED_REASON
 export const REASON_NO_ENDPOINTS = "rejected-no-endpoints";
 export const REASON_SATURATED = "rejected-saturated";
