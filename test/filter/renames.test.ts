@@ -1,10 +1,11 @@
 // The caller's name of the model in answers, by the whole filter: heads, held bytes, and what is left alone. That
 // it is found however a body is cut is shown in test/property/usage.test.ts.
 
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type BuiltFilter, buildFilterWithHooks } from "../e2e/support/filter-with-hooks.ts";
+import { beforeAll, describe, expect, test } from "vitest";
+import { HEADER_REWRITE } from "../../src/wire/names.ts";
 import { headerOf } from "../host/drive.ts";
 import type { HeaderList } from "../host/header-map.ts";
+import { usageFilterPath } from "../host/process.ts";
 import type { Stream } from "../host/stream.ts";
 import { CHAT, chatHeaders, Gateway } from "./gateway.ts";
 
@@ -12,24 +13,16 @@ const SERVER = "10.0.0.1:8000";
 const BODY = '{"id":"1","model":"llama-v2","choices":[]}';
 const RESTORED = BODY.replace("llama-v2", "llama");
 
-let filter: BuiltFilter;
 let gateway: Gateway;
 
-beforeAll(async () => {
-  filter = await buildFilterWithHooks("assembly/test/renames.ts", "usage");
-  gateway = new Gateway({}, filter.path);
+beforeAll(() => {
+  gateway = new Gateway({}, usageFilterPath());
   gateway.serve([SERVER]);
-}, 180_000);
-
-afterAll(() => filter?.remove());
+});
 
 function renamed(head: HeaderList, server = "llama-v2"): Stream {
   const stream = gateway.worker.stream();
-  const names = [
-    ["x-pointsman-test-caller", "llama"],
-    ["x-pointsman-test-server", server],
-  ] as const;
-  stream.requestHeaders(chatHeaders(names), false);
+  stream.requestHeaders(chatHeaders([[HEADER_REWRITE, server]]), false);
   stream.requestBody(CHAT, true);
   stream.setProperty("upstream.address", SERVER);
   stream.responseHeaders(head, false);

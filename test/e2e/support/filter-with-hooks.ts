@@ -1,5 +1,5 @@
-// The filter with a hook: one that makes it trap on demand (assembly/test/hooks.ts), or one that renames
-// models (assembly/test/renames.ts), compiled as what is shipped.
+// The filter with the hook that makes it trap on demand (assembly/test/hooks.ts), compiled as the
+// release is.
 
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -13,19 +13,13 @@ export interface BuiltFilter {
   readonly remove: () => void;
 }
 
-/**
- * Compiles it into a folder of its own, by a target of asconfig.json. Rejects with the compiler's report when it
- * does not compile.
- */
-export async function buildFilterWithHooks(
-  entry = "assembly/test/hooks.ts",
-  target: "release" | "usage" = "release",
-): Promise<BuiltFilter> {
+/** Compiles it into a folder of its own. Rejects with the compiler's report when it does not compile. */
+export async function buildFilterWithHooks(): Promise<BuiltFilter> {
   const dir = mkdtempSync(join(tmpdir(), "pointsman-filter-"));
   const remove = () => rmSync(dir, { recursive: true, force: true });
   const path = join(dir, "filter.wasm");
-  const { error, stderr } = await main(["--target", target, "--baseDir", ROOT], {
-    readFile: (name, baseDir) => (name === "asconfig.json" ? configWith(entry) : textOf(join(baseDir, name))),
+  const { error, stderr } = await main(["--target", "release", "--baseDir", ROOT], {
+    readFile: (name, baseDir) => (name === "asconfig.json" ? configWithHooks() : textOf(join(baseDir, name))),
     writeFile: (name, contents) => {
       if (name.endsWith(".wasm")) writeFileSync(path, contents);
     },
@@ -35,10 +29,10 @@ export async function buildFilterWithHooks(
   throw new Error(`The filter with hooks does not compile:\n${stderr.toString()}`);
 }
 
-/** The repository's own asconfig.json with another entry. */
-function configWith(entry: string): string {
+/** The repository's own asconfig.json with the hooks as the entry. */
+function configWithHooks(): string {
   const config = JSON.parse(readFileSync(join(ROOT, "asconfig.json"), "utf8")) as object;
-  return JSON.stringify({ ...config, entries: [entry, "assembly/trap.ts"] });
+  return JSON.stringify({ ...config, entries: ["assembly/test/hooks.ts", "assembly/trap.ts"] });
 }
 
 function textOf(path: string): string | null {
