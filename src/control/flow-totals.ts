@@ -1,9 +1,9 @@
 // What became of the requests of each band, added up over all workers that ever were, and what waits at present.
 
 import * as r from "../wire/report.ts";
-import type { Report, WorkerBand, WorkerColumn, WorkerFlow } from "./report.ts";
+import { LastHeard } from "./last-heard.ts";
+import type { Report, WorkerBand, WorkerFlow } from "./report.ts";
 
-/** Workers that are remembered: one that was silent for a while goes on where it was. */
 const WORKERS_KEPT = 64;
 
 export type BandTotal = {
@@ -22,9 +22,8 @@ export type BandTotal = {
 };
 
 export class FlowTotals {
-  readonly #last = new Map<bigint, WorkerColumn>();
-  /** Those that are no longer heard of, and what waited there. */
-  readonly #gone = new Map<bigint, readonly WorkerBand[]>();
+  /** Bands of each worker by its generation; what waited in those of a worker that `isGone` counts as lost. */
+  readonly #last = new LastHeard<{ readonly bands: readonly WorkerBand[]; isGone: boolean }>(WORKERS_KEPT);
   readonly #bands = new Map<string, BandTotal>();
   #flows: readonly WorkerFlow[] = [];
 
@@ -32,22 +31,17 @@ export class FlowTotals {
     for (const band of this.#bands.values()) Object.assign(band, { waiting: 0, bytes: 0 });
     this.#flows = workers.flatMap(({ flows }) => flows.filter(({ waiting }) => waiting > 0));
     for (const worker of workers) {
-      this.#takeBack(worker.generation);
-      const last = this.#last.get(worker.generation);
+      const last = this.#last.of(worker.generation);
+      if (last?.isGone) for (const band of last.bands) this.#totalOf(band).lost -= band.waiting;
       for (const band of worker.bands)
         this.#addBand(
           band,
           last?.bands.find((other) => isSame(band, other)),
         );
-      this.#last.delete(worker.generation);
-      this.#last.set(worker.generation, worker);
+      this.#last.put(worker.generation, { bands: worker.bands, isGone: false });
     }
     this.#countLost(new Set(workers.map(({ generation }) => generation)));
-    for (const generation of this.#last.keys()) {
-      if (this.#last.size <= WORKERS_KEPT) break;
-      this.#last.delete(generation);
-      this.#gone.delete(generation);
-    }
+    this.#last.trim();
   }
 
   bands(): readonly BandTotal[] {
@@ -70,16 +64,11 @@ export class FlowTotals {
 
   /** What waited on a worker when it was last heard of, and it is no longer; taken back when it is heard of again. */
   #countLost(alive: ReadonlySet<bigint>): void {
-    for (const [generation, worker] of this.#last) {
-      if (alive.has(generation) || this.#gone.has(generation)) continue;
-      this.#gone.set(generation, worker.bands);
-      for (const band of worker.bands) this.#totalOf(band).lost += band.waiting;
+    for (const [generation, last] of this.#last.all()) {
+      if (alive.has(generation) || last.isGone) continue;
+      last.isGone = true;
+      for (const band of last.bands) this.#totalOf(band).lost += band.waiting;
     }
-  }
-
-  #takeBack(generation: bigint): void {
-    for (const band of this.#gone.get(generation) ?? []) this.#totalOf(band).lost -= band.waiting;
-    this.#gone.delete(generation);
   }
 
   #totalOf({ pool, priority }: WorkerBand): BandTotal {

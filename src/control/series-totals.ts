@@ -3,6 +3,7 @@
 
 import { SERIES_MAX } from "../wire/limits.ts";
 import { ERROR_NO_ANSWER } from "../wire/series.ts";
+import { LastHeard } from "./last-heard.ts";
 import {
   type Decision,
   HISTOGRAMS,
@@ -12,7 +13,6 @@ import {
   type SeriesRow,
 } from "./series.ts";
 
-/** Workers that are remembered: one that was silent for a while goes on where it was. */
 const WORKERS_KEPT = 64;
 const OTHER: Labels = { model: "other", target: "other", fairnessId: "other", priority: "other" };
 const NAMES = Object.keys(HISTOGRAMS) as readonly HistogramName[];
@@ -32,7 +32,7 @@ export type TotalRow = {
 
 export class SeriesTotals {
   /** What each worker had counted last, by when it began. */
-  readonly #last = new Map<bigint, SeriesBlock>();
+  readonly #last = new LastHeard<SeriesBlock>(WORKERS_KEPT);
   readonly #totals = new Map<string, TotalRow>([[keyOf(OTHER), empty(OTHER)]]);
   readonly #other: TotalDecision = { rule: OTHER.model, model: OTHER.model, target: OTHER.model, count: 0 };
   readonly #decisions = new Map([[JSON.stringify([OTHER.model, OTHER.model, OTHER.model]), this.#other]]);
@@ -41,18 +41,13 @@ export class SeriesTotals {
   add(blocks: readonly SeriesBlock[]): void {
     for (const total of this.#totals.values()) total.running = 0;
     for (const block of blocks) {
-      const last = this.#last.get(block.startedNs)?.rows;
-      for (const [n, row] of block.rows.entries()) addDifference(this.#totalOf(row.labels), row, last?.[n]);
-      const lastDecisions = this.#last.get(block.startedNs)?.decisions;
+      const last = this.#last.of(block.startedNs);
+      for (const [n, row] of block.rows.entries()) addDifference(this.#totalOf(row.labels), row, last?.rows[n]);
       for (const [n, decision] of block.decisions.entries())
-        this.#decisionOf(decision).count += decision.count - (lastDecisions?.[n]?.count ?? 0);
-      this.#last.delete(block.startedNs);
-      this.#last.set(block.startedNs, block);
+        this.#decisionOf(decision).count += decision.count - (last?.decisions[n]?.count ?? 0);
+      this.#last.put(block.startedNs, block);
     }
-    for (const started of this.#last.keys()) {
-      if (this.#last.size <= WORKERS_KEPT) break;
-      this.#last.delete(started);
-    }
+    this.#last.trim();
   }
 
   rows(): readonly TotalRow[] {

@@ -1,6 +1,7 @@
 // What the workers have counted, added up over all that ever were: a worker that ends takes its column with
 // it, and a sum over columns would fall back.
 
+import { LastHeard } from "./last-heard.ts";
 import type { Report, WorkerColumn } from "./report.ts";
 
 const COUNTED = [
@@ -18,27 +19,22 @@ const COUNTED = [
 
 export type Counted = (typeof COUNTED)[number];
 
-/** Workers that are remembered: one that was silent for a while goes on where it was. */
 const WORKERS_KEPT = 1_024;
 
 export class WorkerTotals {
   /** What each worker had counted last, by its generation: no two workers of a proxy have the same. */
-  readonly #last = new Map<bigint, WorkerColumn>();
+  readonly #last = new LastHeard<WorkerColumn>(WORKERS_KEPT);
   readonly #totals = Object.fromEntries(COUNTED.map((name) => [name, 0])) as Record<Counted, number>;
 
   add(report: Report): void {
     for (const worker of report.workers) {
-      const before = this.#last.get(worker.generation);
+      const before = this.#last.of(worker.generation);
       // A worker that has seen fewer requests than before is one of another proxy, started since.
       const last = before !== undefined && before.requests <= worker.requests ? before : undefined;
       for (const name of COUNTED) this.#totals[name] += worker[name] - (last?.[name] ?? 0);
-      this.#last.delete(worker.generation);
-      this.#last.set(worker.generation, worker);
+      this.#last.put(worker.generation, worker);
     }
-    for (const generation of this.#last.keys()) {
-      if (this.#last.size <= WORKERS_KEPT) break;
-      this.#last.delete(generation);
-    }
+    this.#last.trim();
   }
 
   of(name: Counted): number {
