@@ -5,6 +5,7 @@ import { FAIRNESS_DEFAULT } from "../wire/names.ts";
 import * as r from "../wire/report.ts";
 import type { FlowTotals } from "./flow-totals.ts";
 import { fnv1a } from "./hash.ts";
+import { histogramLines } from "./histogram-text.ts";
 import type { Flow } from "./scheduling/flow.ts";
 import type { PoolView } from "./snapshot.ts";
 
@@ -169,15 +170,10 @@ export function waitedPage(source: FlowSource): string {
 
 function histogram(name: string, source: FlowSource): string {
   const lines = [`# HELP ${name} How long requests waited that left the queue`, `# TYPE ${name} histogram`];
+  const bounds = r.WAITED_MS.map((ms) => ms / 1_000);
   for (const { band, labels } of bandsOf(source)) {
     const named = `priority="${labels.priority}",inference_pool="${labels.inference_pool}"`;
-    let count = 0;
-    for (const [n, one] of band.waited.entries()) {
-      count += one;
-      const bound = r.WAITED_MS[n];
-      lines.push(`${name}_bucket{${named},le="${bound === undefined ? "+Inf" : bound / 1_000}"} ${count}`);
-    }
-    lines.push(`${name}_sum{${named}} ${band.waitedMs / 1_000}`, `${name}_count{${named}} ${count}`);
+    lines.push(...histogramLines({ name, labels: named, bounds, counts: band.waited, sum: band.waitedMs / 1_000 }));
   }
   return `${lines.join("\n")}\n`;
 }

@@ -1,6 +1,7 @@
 // The statistics of requests as Prometheus text, under the reference's names and its older ones.
 
 import { ERROR_CODES } from "../wire/series.ts";
+import { histogramLines } from "./histogram-text.ts";
 import { HISTOGRAMS, type HistogramName } from "./series.ts";
 import type { TotalRow } from "./series-totals.ts";
 
@@ -120,19 +121,13 @@ function histogram(
   lines: string[],
 ): void {
   const { sum, counts } = row.histograms[which];
-  const total = counts.reduce((all, count) => all + count, 0);
-  if (total === 0) return;
+  if (counts.every((count) => count === 0)) return;
   const added = Object.entries(more).map(([label, value]) => `,${label}="${value}"`);
   const labels = labelsOf(row) + added.join("");
   const { bounds, scale } = HISTOGRAMS[which];
-  let below = 0;
-  for (const [n, bound] of bounds.entries()) {
-    below += counts[n] ?? 0;
-    // Times are stored in whole microseconds: as seconds they have at most six places.
-    lines.push(`${name}_bucket{${labels},le="${Number((bound * scale).toFixed(6))}"} ${below}`);
-  }
-  lines.push(`${name}_bucket{${labels},le="+Inf"} ${total}`);
-  lines.push(`${name}_sum{${labels}} ${sum}`, `${name}_count{${labels}} ${total}`);
+  // Times are stored in whole microseconds: as seconds they have at most six places.
+  const shown = bounds.map((bound) => Number((bound * scale).toFixed(6)));
+  lines.push(...histogramLines({ name, labels, bounds: shown, counts, sum }));
 }
 
 function labelsOf({ labels: { model, target, fairnessId, priority } }: TotalRow): string {
