@@ -11,9 +11,9 @@ import {
   D_TARGET,
   D_TARGET_LENGTH,
   DECISION_ROW_BYTES,
-  SERIES_LABEL_BYTES,
 } from "../../src/wire/series";
 import { hash, pointer, utf8 } from "../abi/text";
+import { label } from "./label";
 
 export const rows: usize = heap.alloc(DECISIONS_MAX * DECISION_ROW_BYTES);
 export let used: u32 = 0;
@@ -63,10 +63,4 @@ function open(
   label(row, D_RULE, D_RULE_LENGTH, rule, ruleLength);
   label(row, D_CALLER, D_CALLER_LENGTH, caller, callerLength);
   label(row, D_TARGET, D_TARGET_LENGTH, target, targetLength);
-}
-
-function label(row: usize, to: u32, lengthTo: u32, p: usize, length: u32): void {
-  const kept = min<u32>(length, SERIES_LABEL_BYTES);
-  store<u32>(row + lengthTo, kept);
-  memory.copy(row + to, p, kept);
 }

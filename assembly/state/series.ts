@@ -36,7 +36,6 @@ import {
   S_TTFT,
   S_TTFT_STREAMING,
   SERIES_HEADER_BYTES,
-  SERIES_LABEL_BYTES,
   SERIES_ROW_BYTES,
   TOKEN_BOUNDS,
   TPOT_BOUNDS,
@@ -44,6 +43,7 @@ import {
 } from "../../src/wire/series";
 import { hash, pointer, utf8 } from "../abi/text";
 import * as fairness from "./fairness_ids";
+import { label } from "./label";
 import { IS_EVENTS, NO_TOKENS, Response } from "./responses";
 import { NO_SERIES, Stream } from "./streams";
 
@@ -114,12 +114,6 @@ function open(fairnessId: u64, caller: usize, callerLength: u32, target: usize, 
   label(row, S_CALLER, S_CALLER_LENGTH, caller, callerLength);
   label(row, S_TARGET, S_TARGET_LENGTH, target, targetLength);
   label(row, S_FAIRNESS, S_FAIRNESS_LENGTH, fairness.text, fairness.length);
-}
-
-function label(row: usize, to: u32, lengthTo: u32, p: usize, length: u32): void {
-  const kept = min<u32>(length, SERIES_LABEL_BYTES);
-  store<u32>(row + lengthTo, kept);
-  memory.copy(row + to, p, kept);
 }
 
 /** An endpoint was picked for the stream, or none was found. */
