@@ -3,10 +3,11 @@
 import { describe, expect, test } from "vitest";
 import { fnv1a } from "../../src/control/hash.ts";
 import { AgentMetrics } from "../../src/control/metrics.ts";
-import { decodeReport, type Report } from "../../src/control/report.ts";
+import type { Report } from "../../src/control/report.ts";
 import { FLOW_DEFAULT } from "../../src/control/scheduling/flow.ts";
 import type { EndpointView } from "../../src/control/snapshot.ts";
 import * as r from "../../src/wire/report.ts";
+import { reportOf } from "./report-bytes.ts";
 
 type BandSpec = {
   readonly pool?: string;
@@ -49,20 +50,14 @@ function flowBytes({ fairness, waiting, priority }: FlowSpec): Buffer {
 }
 
 function report(...workers: readonly WorkerSpec[]): Report {
-  const header = Buffer.alloc(r.REPORT_BYTES);
-  header.writeUInt32LE(r.REPORT_MAGIC, r.R_MAGIC);
-  header.writeUInt32LE(r.REPORT_VERSION, r.R_VERSION);
-  header.writeUInt32LE(workers.length, r.R_WORKER_COUNT);
-  const columns = workers.flatMap(({ generation, bands, flows = [] }) => {
+  const columns = workers.map(({ generation, bands, flows = [] }) => {
     const column = Buffer.alloc(r.COLUMN_BYTES);
     column.writeBigUInt64LE(BigInt(generation), r.C_GENERATION);
     column.writeUInt32LE(bands.length, r.C_BAND_COUNT);
     column.writeUInt32LE(flows.length, r.C_FLOW_COUNT);
-    return [column, ...bands.map(bandBytes), ...flows.map(flowBytes)];
+    return Buffer.concat([column, ...bands.map(bandBytes), ...flows.map(flowBytes)]);
   });
-  const decoded = decodeReport(Buffer.concat([header, ...columns]));
-  if (!decoded.ok) throw new Error(decoded.error.message);
-  return decoded.value;
+  return reportOf(columns);
 }
 
 function metrics(): AgentMetrics {

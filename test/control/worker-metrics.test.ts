@@ -7,6 +7,7 @@ import { decodeReport, type Report } from "../../src/control/report.ts";
 import { FLOW_DEFAULT } from "../../src/control/scheduling/flow.ts";
 import type { EndpointView } from "../../src/control/snapshot.ts";
 import * as r from "../../src/wire/report.ts";
+import { reportBytes, reportOf } from "./report-bytes.ts";
 
 const [A, B] = ["10.0.0.1:8000", "10.0.0.2:8000"] as const;
 
@@ -34,18 +35,8 @@ function column(generation: number, base: number): Buffer {
   return bytes;
 }
 
-function reportBytes(...columns: readonly Buffer[]): Buffer {
-  const header = Buffer.alloc(r.REPORT_BYTES);
-  header.writeUInt32LE(r.REPORT_MAGIC, r.R_MAGIC);
-  header.writeUInt32LE(r.REPORT_VERSION, r.R_VERSION);
-  header.writeUInt32LE(columns.length, r.R_WORKER_COUNT);
-  return Buffer.concat([header, ...columns]);
-}
-
 function report(...columns: readonly Buffer[]): Report {
-  const decoded = decodeReport(reportBytes(...columns));
-  if (!decoded.ok) throw new Error(decoded.error.message);
-  return decoded.value;
+  return reportOf(columns);
 }
 
 function metrics(): AgentMetrics {
@@ -86,7 +77,7 @@ describe("a report", () => {
   });
 
   test("is refused when cut short anywhere", () => {
-    const bytes = reportBytes(column(7, 1), column(8, 2));
+    const bytes = reportBytes([column(7, 1), column(8, 2)]);
     for (let length = 0; length < bytes.length; ++length)
       expect(decodeReport(bytes.subarray(0, length)).ok).toBe(false);
   });
