@@ -1,6 +1,7 @@
 // What the first reading of the objects may replace. An agent remembers nothing of the one before it, so it has no last
 // good state for a document that is broken when it starts. The proxy has: what an earlier agent put in force. As long
 // as something is broken, the objects that can be read are only a part, and a part never takes the place of that.
+// What is awaited holds back everything even when nothing is in force.
 
 import { existsSync } from "node:fs";
 import { join } from "node:path";
@@ -24,6 +25,8 @@ export class FirstState {
   readonly #options: FirstStateOptions;
   #phase: "undecided" | "holding" | "passing" = "undecided";
   #latest: Reading = { objects: [], problems: [] };
+  /** What an earlier agent has put in force, once that was asked for. */
+  #found: string | undefined;
 
   constructor(options: FirstStateOptions) {
     this.#options = options;
@@ -32,8 +35,9 @@ export class FirstState {
   /** Takes a reading of the objects: applies it, or keeps it back until it may be applied. */
   take(objects: readonly ConfigObject[], problems: readonly Problem[]): void {
     this.#latest = { objects, problems };
-    if (this.#phase === "holding" && this.#broken() === undefined) {
-      this.#options.log("info", "everything can be read, it takes the place of what was in force before the start");
+    if (this.#phase === "holding" && this.#wrong() === undefined) {
+      const before = this.#found === undefined ? "" : ", it takes the place of what was in force before the start";
+      this.#options.log("info", `everything can be read${before}`);
       this.#phase = "passing";
     }
     if (this.#phase === "passing") this.#options.apply(objects);
@@ -41,30 +45,40 @@ export class FirstState {
 
   /** To be called once, after the first reading was taken: applies it, or starts to wait for one that is not broken. */
   async decide(): Promise<void> {
-    const found = this.#broken() === undefined ? undefined : await this.#options.found();
-    const broken = this.#broken();
-    if (found !== undefined && broken !== undefined) {
-      this.#phase = "holding";
-      const what = "objects or the configuration are wrong at the start";
-      const message = `${what}: what the proxy holds stays in force until all can be read`;
-      this.#options.log("error", message, { found, wrong: broken });
+    if (this.#first("broken", "awaited") !== undefined) this.#found = await this.#options.found();
+    const wrong = this.#wrong();
+    if (wrong === undefined) {
+      this.#phase = "passing";
+      this.#options.apply(this.#latest.objects);
       return;
     }
-    this.#phase = "passing";
-    this.#options.apply(this.#latest.objects);
+    this.#phase = "holding";
+    if (this.#found === undefined) {
+      this.#options.log("error", "nothing is put in force until what is needed can be read", { awaited: wrong });
+      return;
+    }
+    const what = "objects or the configuration are wrong at the start";
+    const message = `${what}: what the proxy holds stays in force until all can be read`;
+    this.#options.log("error", message, { found: this.#found, wrong });
   }
 
   /** What has to be mended before anything is applied; undefined when nothing is kept back. */
   notReady(): string | undefined {
-    return this.#phase === "holding" ? this.#broken() : undefined;
+    return this.#phase === "holding" ? this.#wrong() : undefined;
   }
 
-  /** `file:line: reason` of the first broken document; with the column where one is known. */
-  #broken(): string | undefined {
-    const problem = this.#latest.problems.find(({ status }) => status === "broken");
+  /** What keeps back a reading: what is awaited, and what is broken where that would take something's place. */
+  #wrong(): string | undefined {
+    return this.#found === undefined ? this.#first("awaited") : this.#first("awaited", "broken");
+  }
+
+  /** `file:line: reason` of the first such problem; with the column where one is known. */
+  #first(...statuses: readonly Problem["status"][]): string | undefined {
+    const problem = this.#latest.problems.find(({ status }) => statuses.includes(status));
     if (problem === undefined) return undefined;
     const { file, line, column, reason } = problem;
-    return `${file}:${line}${column === undefined ? "" : `:${column}`}: ${reason}`;
+    const where = [file, line, column].filter((part) => part !== undefined).join(":");
+    return `${where}: ${reason}`;
   }
 }
 

@@ -22,10 +22,15 @@ const UNSEEN = "file cannot be looked at, expected one that can be read: ";
 
 /** What is wrong with a document or a file at present. */
 export type Problem = {
-  /** "second": a good document of an object that an earlier document defines. */
-  readonly status: "broken" | "second";
+  /**
+   * "second": a good document of an object that an earlier document defines. "awaited": what is not there yet, and
+   * without which nothing can be put in force.
+   */
+  readonly status: "broken" | "second" | "awaited";
+  /** Or another place with a name. */
   readonly file: string;
-  readonly line: number;
+  /** Not of what is wrong with a place as a whole. */
+  readonly line?: number;
   readonly column?: number;
   readonly reason: string;
   /** The object that the document means, where it says so: `kind/namespace/name`. */
