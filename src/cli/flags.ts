@@ -2,7 +2,7 @@
 
 import { statSync } from "node:fs";
 import { parseArgs } from "node:util";
-import { parseAddress } from "../envoy/address.ts";
+import { parseAddress, parseListenAddress } from "../envoy/address.ts";
 
 /** What a flag's value must be. `parse` gives undefined when the text is not that. */
 export interface Kind<T> {
@@ -153,6 +153,13 @@ export const ADDRESS: Kind<{ readonly host: string; readonly port: number }> = {
   placeholder: "HOST:PORT",
   expected: "HOST:PORT, for example 127.0.0.1:8080 or [::1]:8080 (port 0: any free one)",
   parse: parseAddress,
+};
+
+/** Where a server listens that may be reached from everywhere. */
+export const LISTEN_ADDRESS: Kind<{ readonly host: string; readonly port: number }> = {
+  placeholder: "[HOST]:PORT",
+  expected: "HOST:PORT, for example 127.0.0.1:9910 or [::1]:9910, or :PORT for all addresses (port 0: any free one)",
+  parse: parseListenAddress,
 };
 
 const DURATION_MS_MAX = 3_600_000;

@@ -1,13 +1,19 @@
-// The agent's HTTP server: health, readiness, metrics, and the snapshot in force.
+// The agent's HTTP server: health, readiness, metrics, and the snapshot in force. In a pod it listens where kubelet and
+// Prometheus reach it, which is where everybody does. The snapshot names pods, models and the whole configuration: it
+// is for clients on loopback only, of which `kubectl port-forward` is one.
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { isLoopback } from "./loopback.ts";
 
+/** The host "::" is all addresses, of IPv4 too. */
 export type ListenAddress = { readonly host: string; readonly port: number };
 
 export type StatusSource = {
   /** Why the agent is not ready; undefined when it is. */
   readonly notReady: () => string | undefined;
+  /** What else a person who asks whether it is ready wants to know, a line each. */
+  readonly details?: () => readonly string[];
   /** A JSON value. */
   readonly snapshot: () => unknown;
   readonly metrics: () => Promise<{ readonly contentType: string; readonly text: string }>;
@@ -23,19 +29,24 @@ type Page = { readonly status: number; readonly type: string; readonly text: str
 const TEXT = "text/plain; charset=utf-8";
 const JSON_TYPE = "application/json";
 
-async function page(path: string, source: StatusSource): Promise<Page> {
+const SNAPSHOT_FORBIDDEN =
+  "/snapshot is answered to clients on loopback only: ask 127.0.0.1 in the pod, or by kubectl port-forward\n";
+
+async function page(path: string, client: string | undefined, source: StatusSource): Promise<Page> {
   switch (path) {
     case "/healthz":
       return { status: 200, type: TEXT, text: "ok\n" };
     case "/readyz": {
       const reason = source.notReady();
-      return { status: reason === undefined ? 200 : 503, type: TEXT, text: `${reason ?? "ready"}\n` };
+      const lines = [reason ?? "ready", ...(source.details?.() ?? [])];
+      return { status: reason === undefined ? 200 : 503, type: TEXT, text: `${lines.join("\n")}\n` };
     }
     case "/metrics": {
       const { contentType, text } = await source.metrics();
       return { status: 200, type: contentType, text };
     }
     case "/snapshot":
+      if (!isLoopback(client)) return { status: 403, type: TEXT, text: SNAPSHOT_FORBIDDEN };
       return { status: 200, type: JSON_TYPE, text: `${JSON.stringify(source.snapshot())}\n` };
     default:
       return { status: 404, type: TEXT, text: "not found: expected /healthz, /readyz, /metrics or /snapshot\n" };
@@ -46,7 +57,7 @@ async function answer(request: IncomingMessage, response: ServerResponse, source
   const path = (request.url ?? "/").split("?", 1)[0]!;
   const known = request.method === "GET" || request.method === "HEAD";
   const { status, type, text } = known
-    ? await page(path, source)
+    ? await page(path, request.socket.remoteAddress, source)
     : { status: 405, type: TEXT, text: `${request.method} is not allowed: expected GET\n` };
   response.writeHead(status, {
     "content-type": type,
@@ -81,6 +92,8 @@ function listening(server: Server, { host, port }: ListenAddress): Promise<void>
       const reason = inUse ? "another process listens there, choose another address" : error.message;
       reject(new ListenError(`the agent cannot listen on ${where}: ${reason}`));
     });
-    server.listen(port, host, resolve);
+    // Without a host Node listens on "::", and on "0.0.0.0" where there is no IPv6.
+    if (host === "::") server.listen(port, resolve);
+    else server.listen(port, host, resolve);
   });
 }

@@ -20,6 +20,11 @@ export function parseAddress(text: string): Address | undefined {
   return { host, port };
 }
 
+/** As parseAddress, and ":8080" is that port of all addresses. */
+export function parseListenAddress(text: string): Address | undefined {
+  return parseAddress(text.startsWith(":") ? `[::]${text}` : text);
+}
+
 /** The reverse of parseAddress: an IPv6 host gets its brackets back. */
 export function formatAddress(address: Address): string {
   return address.host.includes(":") ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`;

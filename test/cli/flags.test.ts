@@ -13,6 +13,7 @@ import {
   FILE,
   type FlagTable,
   helpOf,
+  LISTEN_ADDRESS,
   PLACE,
   POOL,
   parseFlags,
@@ -50,6 +51,16 @@ describe("kinds", () => {
     [":80", undefined],
     ["", undefined],
   ])("address %s", (text, expected) => expect(ADDRESS.parse(text)).toEqual(expected));
+
+  test.each([
+    [":9910", { host: "::", port: 9910 }],
+    ["0.0.0.0:9910", { host: "0.0.0.0", port: 9910 }],
+    ["[::1]:0", { host: "::1", port: 0 }],
+    [":", undefined],
+    ["::9910", undefined],
+    [":65536", undefined],
+    ["9910", undefined],
+  ])("address to listen on %s", (text, expected) => expect(LISTEN_ADDRESS.parse(text)).toEqual(expected));
 
   test("an address reads back as it was written", () => {
     const host = fc.oneof(fc.ipV4(), fc.constantFrom("::1", "fd00::1", "2001:db8::8a2e:370:7334"));
