@@ -12,8 +12,16 @@ const POLL_IDLE_MS = 250;
 const BACKOFF_MS = 50;
 /** A try on a Unix socket costs next to nothing, and a proxy that has just started answers 503 until it is filled. */
 const BACKOFF_MS_MAX = 500;
+/**
+ * Topologies are pushed at most this often, the newest counting: a rolling update changes membership hundreds of times
+ * in a row, and each topology is encoded, taken by ingest and read by every worker as a whole.
+ */
+const TOPOLOGY_INTERVAL_MS = 50;
 /** A topology that was refused is tried again after this: the proxy may have been replaced by a newer one. */
 const REFUSED_RETRY_MS = 1_000;
+
+/** Metrics are pushed after so many times what the last push took: those of thousands of endpoints take some 10 ms. */
+const METRICS_TIMES = 10;
 
 /** What to push: encoders that are called when the number is known. */
 export type Pushed = {
@@ -67,8 +75,9 @@ export class Pusher {
   #appliedEpoch = 0;
   #sequence = 0;
   #metricsChanged = false;
-  #metricsAtMs = Number.NEGATIVE_INFINITY;
+  #metricsNotBeforeMs = Number.NEGATIVE_INFINITY;
   #polledAtMs = Number.NEGATIVE_INFINITY;
+  #topologyAtMs = Number.NEGATIVE_INFINITY;
   #topologyNotBeforeMs = Number.NEGATIVE_INFINITY;
 
   #contact: "none yet" | "up" | "down" = "none yet";
@@ -82,8 +91,8 @@ export class Pusher {
   }
 
   /**
-   * Puts a topology in force in place of the last one. True when the filter has taken it; false when it never will:
-   * because a newer one came before, or at stop.
+   * Puts a topology in force in place of the last one, at once or when the interval since that one is over. True when
+   * the filter has taken it; false when it never will: because a newer one came before, or at stop.
    */
   setTopology(pushed: Pushed): Promise<boolean> {
     const last = this.#wanted;
@@ -134,8 +143,8 @@ export class Pusher {
   async #work(): Promise<void> {
     const nowMs = performance.now();
     if (this.#foundEpoch === undefined || nowMs >= this.#pollDueMs()) await this.#poll();
-    if (this.#topologyDue() && nowMs >= this.#topologyNotBeforeMs) await this.#pushTopology(this.#wanted!);
-    if (this.#held && this.#metricsChanged && performance.now() >= this.#metricsDueMs()) await this.#pushMetrics();
+    if (this.#topologyDue() && nowMs >= this.#topologyDueMs()) await this.#pushTopology(this.#wanted!);
+    if (this.#held && this.#metricsChanged && performance.now() >= this.#metricsNotBeforeMs) await this.#pushMetrics();
   }
 
   #topologyDue(): boolean {
@@ -148,14 +157,14 @@ export class Pusher {
     return this.#polledAtMs + (this.#options.busy() ? POLL_BUSY_MS : POLL_IDLE_MS);
   }
 
-  #metricsDueMs(): number {
-    return this.#metricsAtMs + this.#options.intervalMs;
+  #topologyDueMs(): number {
+    return Math.max(this.#topologyNotBeforeMs, this.#topologyAtMs + TOPOLOGY_INTERVAL_MS);
   }
 
   #dueMs(): number {
     let dueMs = this.#pollDueMs();
-    if (this.#topologyDue()) dueMs = Math.min(dueMs, this.#topologyNotBeforeMs);
-    if (this.#held && this.#metricsChanged) dueMs = Math.min(dueMs, this.#metricsDueMs());
+    if (this.#topologyDue()) dueMs = Math.min(dueMs, this.#topologyDueMs());
+    if (this.#held && this.#metricsChanged) dueMs = Math.min(dueMs, this.#metricsNotBeforeMs);
     return dueMs;
   }
 
@@ -223,6 +232,7 @@ export class Pusher {
     if (this.#wantedEpoch <= (this.#foundEpoch ?? 0))
       this.#wantedEpoch = Math.max(Date.now(), (this.#foundEpoch ?? 0) + 1);
     const epoch = this.#wantedEpoch;
+    this.#topologyAtMs = performance.now();
     this.#lastEpoch = epoch;
     this.#sent = { pushed, epoch };
     const refusal = await this.#put("topology", PATH_TOPOLOGY, pushed.topology(epoch));
@@ -236,15 +246,17 @@ export class Pusher {
     this.#held = { pushed, epoch };
     this.#sequence = 0;
     this.#metricsChanged = true;
-    this.#metricsAtMs = Number.NEGATIVE_INFINITY;
+    this.#metricsNotBeforeMs = Number.NEGATIVE_INFINITY;
   }
 
   async #pushMetrics(): Promise<void> {
     const held = this.#held!;
     this.#metricsChanged = false;
-    this.#metricsAtMs = performance.now();
+    const startMs = performance.now();
     this.#sequence += 1;
     await this.#put("metrics", PATH_METRICS, held.pushed.metrics(held.epoch, this.#sequence));
+    const tookMs = performance.now() - startMs;
+    this.#metricsNotBeforeMs = startMs + Math.max(this.#options.intervalMs, METRICS_TIMES * tookMs);
   }
 
   /** Undefined when the blob was taken. */

@@ -99,6 +99,27 @@ describe("pusher", () => {
     expect(sequences.slice(0, 4)).toEqual([1, 2, 3, 4]);
   });
 
+  test("topologies that come fast are spaced, the first at once, and the newest counts", async () => {
+    const { ingest, pusher } = await pushing();
+    await pusher.setTopology(pushed("0"));
+    const results: Promise<boolean>[] = [];
+    await sleep(2 * INTERVAL_MS);
+    const fromMs = performance.now();
+    for (let i = 1; i <= 100; i++) {
+      results.push(pusher.setTopology(pushed(`${i}`)));
+      await sleep(3);
+    }
+    const taken = await Promise.all(results);
+    const tookMs = performance.now() - fromMs;
+    const calls = ingest.taken("topology").slice(1);
+    expect(calls[0]!.atMs - fromMs).toBeLessThan(INTERVAL_MS);
+    expect(calls.at(-1)?.blob).toMatchObject({ topology: { pools: [{ name: "100" }] } });
+    // As many as there is time for, no more.
+    expect(calls.length).toBeLessThanOrEqual(Math.ceil(tookMs / INTERVAL_MS));
+    expect(calls.length).toBeGreaterThan(tookMs / INTERVAL_MS / 3);
+    expect([taken.filter(Boolean).length, taken.at(-1)]).toEqual([calls.length, true]);
+  });
+
   test("applied is what the slowest worker picks by", async () => {
     const { ingest, pusher, reports } = await pushing();
     await pusher.setTopology(pushed("p"));
