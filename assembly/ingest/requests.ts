@@ -69,7 +69,7 @@ const pathMessage = utf8(
 const methodMessage = utf8(
   "Expected PUT or GET of a snapshot, GET of the report, PUT or DELETE of the drain, or POST to explain.",
 );
-const largeMessage = utf8("A snapshot is at most 3145728 bytes.");
+const largeMessage = utf8("A snapshot is at most 6291456 bytes.");
 const emptyMessage = utf8("A PUT needs a snapshot as its body.");
 const noSeries = utf8("no_series");
 const noSeriesMessage = utf8("No worker has counted anything in that slot.");

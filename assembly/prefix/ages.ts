@@ -10,10 +10,10 @@
 //
 // Touching an old pair moves it to the current generation.
 
-import { ENDPOINTS_MAX } from "../../src/wire/limits";
+import { ENDPOINT_IDS_MAX } from "../../src/wire/limits";
 
 /** As ids of state/endpoints.ts. */
-export const IDS_MAX: u32 = ENDPOINTS_MAX * 2;
+export const IDS_MAX: u32 = ENDPOINT_IDS_MAX;
 /** Who holds a pair: id + 1; 0 is nobody. */
 const HOLDERS: u32 = IDS_MAX + 1;
 /** Behind the generations of all holders, so that 16 may be read from anywhere. */
@@ -54,7 +54,7 @@ if (offsetof<Holder>() != HOLDER_BYTES) ERROR("Holder must fill its entry");
 const STARTS: usize = 32;
 const GENERATIONS_BYTES: u32 = (HOLDERS + PADDING) * 2;
 
-/** What these tables take, a multiple of 64. */
+/** What these tables take. */
 export const BYTES: u32 = HOLDER_BYTES * IDS_MAX + 5 * GENERATIONS_BYTES;
 
 let holders: usize = 0;

@@ -25,6 +25,7 @@ export const SPILT: u32 = 0x4000;
 const ROOMY: u32 = 6;
 /** A bucket with more empty slots takes one more pair of its hash so. */
 const BESIDE: u32 = 2;
+if (ages.IDS_MAX >= SPILT) ERROR("a holder has 14 bits");
 const SECOND: u64 = 0x9e3779b97f4a7c15;
 
 let buckets: usize = 0;

@@ -2,7 +2,9 @@
 // and learns the hashes that chain.ts has. A hash and an endpoint that holds it are a pair; pairs lie in
 // buckets.ts, those of hashes that many endpoints hold in rows.ts; ages.ts says which of them are live.
 //
-//     budget:  ages │ buckets, 7/8 of the rest │ rows, 1/8
+//     budget:  buckets, 7/8 │ rows, 1/8
+//
+// The tables of ages.ts lie beside it, as do all others that have an entry for each endpoint.
 
 import { BLOCKS_MAX } from "../../src/wire/limits";
 import * as ages from "./ages";
@@ -42,17 +44,21 @@ export let readAhead: u32 = 0;
 export function open(budgetBytes: u32): bool {
   if (budget != 0) return true;
   const all = min(budgetBytes, BUDGET_MAX);
-  if (all < ages.BYTES + PAGE_BYTES || !grow(all)) return false;
-  const base = (heap.alloc(all + LINE_BYTES) + LINE_BYTES - 1) & ~(<usize>LINE_BYTES - 1);
-  const rest = all - ages.BYTES;
-  const bucketBytes = (rest - rest / 8) & ~(LINE_BYTES - 1);
-  ages.open(base);
-  buckets.open(base + ages.BYTES, bucketBytes);
-  rows.open(base + ages.BYTES + bucketBytes, rest - bucketBytes);
+  if (all < PAGE_BYTES || !grow(all + ages.BYTES)) return false;
+  const base = allocateLines(all);
+  const bucketBytes = (all - all / 8) & ~(LINE_BYTES - 1);
+  ages.open(allocateLines(ages.BYTES));
+  buckets.open(base, bucketBytes);
+  rows.open(base + bucketBytes, all - bucketBytes);
   rows.widen(ids);
   budget = all;
   setShare(1);
   return true;
+}
+
+/** Memory that begins where a cache line does. */
+function allocateLines(bytes: u32): usize {
+  return (heap.alloc(bytes + LINE_BYTES) + LINE_BYTES - 1) & ~(<usize>LINE_BYTES - 1);
 }
 
 /** Grows the memory, since an allocation that fails would trap. */

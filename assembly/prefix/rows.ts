@@ -11,6 +11,7 @@ const LINE_IDS: u32 = LINE_BYTES / 2;
 const OWNER_BYTES: u32 = 4;
 /** No row is left. */
 export const NO_ROW: u32 = u32.MAX_VALUE;
+if (ages.IDS_MAX % LINE_IDS != 0) ERROR("the widest rows must be whole lines");
 /** When none is free, so many rows are asked whether they are still needed. */
 const ASKED: u32 = 4;
 /** … and is not when no more endpoints hold the hash. */
@@ -150,6 +151,7 @@ export function widen(idLimit: u32): void {
   const oldIds = rowIds;
   let ids = rowIds;
   while (ids < idLimit) ids <<= 1;
+  ids = min(ids, ages.IDS_MAX);
   const kept = min(count, space / (ids << 1));
   for (let row = kept; row < fresh; ++row) {
     if (isUsed(row)) giveUp(row);

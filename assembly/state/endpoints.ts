@@ -2,11 +2,10 @@
 // other workers said. An endpoint keeps its id while the topology names it or a stream counts on it, so
 // streams survive a change of the topology.
 
-import { ENDPOINTS_MAX, STREAMS_MAX } from "../../src/wire/limits";
+import { ENDPOINT_IDS_MAX, STREAMS_MAX } from "../../src/wire/limits";
 import { FAILURE_COOLDOWN_MS, FAILURE_COOLDOWN_MS_MAX } from "../../src/wire/policy";
 
-/** Ids: all of a topology, and as many that left it while requests still run on them. */
-export const IDS_MAX: u32 = ENDPOINTS_MAX * 2;
+export const IDS_MAX: u32 = ENDPOINT_IDS_MAX;
 export const NO_ID: u32 = 0xffff;
 export const NO_ROW: u32 = 0xffffffff;
 
@@ -47,8 +46,11 @@ let count: u32 = 0; // ids ever used
 /** Topologies seen so far. */
 export let topologies: u32 = 0;
 
-const INDEX_SIZE: u32 = IDS_MAX * 2;
+// Open addressing, less than half full.
+const INDEX_SIZE: u32 = 32_768;
 const INDEX_MASK: u32 = INDEX_SIZE - 1;
+if ((INDEX_SIZE & INDEX_MASK) != 0) ERROR("the index must be a power of two");
+if (INDEX_SIZE < 2 * IDS_MAX) ERROR("the index must be at most half full");
 const index: usize = heap.alloc(INDEX_SIZE * 2); // u16: 0 = empty, else id + 1
 
 export function at(id: u32): Endpoint {

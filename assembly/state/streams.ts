@@ -36,7 +36,7 @@ export const ASKS_USAGE: u8 = 128;
 
 /**
  * One stream, 128 bytes. The endpoint ids are those of state/endpoints.ts; u16 because there are at
- * most 2 × ENDPOINTS_MAX.
+ * most ENDPOINT_IDS_MAX.
  */
 @unmanaged
 export class Stream {

@@ -2,8 +2,13 @@
 
 // Topology
 
-/** Endpoints over all pools: a blob of 4096 rows is 512 KiB + text, read in one shared-data copy. */
-export const ENDPOINTS_MAX: u32 = 4096;
+/**
+ * Endpoints over all pools: 5,000 pods with room for the new ones of an update. A blob of 8192 rows is 1 MiB + text,
+ * read in one shared-data copy.
+ */
+export const ENDPOINTS_MAX: u32 = 8192;
+/** Ids a worker has for endpoints: all of a topology, and 4096 that left it while requests still run on them. */
+export const ENDPOINT_IDS_MAX: u32 = 12_288;
 export const POOLS_MAX: u32 = 64;
 /** As the InferencePool CRD allows. */
 export const TARGET_PORTS_MAX: u32 = 8;
@@ -13,8 +18,8 @@ export const ADDRESS_BYTES_MAX: u32 = 64;
 export const POOL_NAME_BYTES_MAX: u32 = 320;
 /** A namespace (63), a slash, a pod's name (253) and "-rank-7". */
 export const ENDPOINT_ID_BYTES_MAX: u32 = 324;
-/** Largest blob that ingest takes and a filter reads: 4096 rows with the longest names of pods are 2.9 MB. */
-export const SNAPSHOT_BYTES_MAX: u32 = 3_145_728;
+/** Largest blob that ingest takes and a filter reads: 8192 rows with the longest names of pods are 5.9 MB. */
+export const SNAPSHOT_BYTES_MAX: u32 = 6_291_456;
 
 // The program (an EndpointPickerConfig as numbers)
 
@@ -86,7 +91,7 @@ export const WORKERS_MAX: u32 = 64;
 /** Plugin configurations alive at once in one VM, old ones draining included. */
 export const ROOTS_MAX: u32 = 32;
 /** Scratch for what the host returns during one callback: a fetch, or the largest blob, and headers. */
-export const SCRATCH_BYTES: u32 = 4_194_304;
+export const SCRATCH_BYTES: u32 = 7_340_032;
 
 // Times
 

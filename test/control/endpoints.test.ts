@@ -89,14 +89,14 @@ describe("membership", () => {
   });
 
   test("limits of the wire hold, and what is left out is told", () => {
-    const pods = Array.from({ length: 600 }, (_, i) => pod(`pod-${i}`, { ip: `10.0.${i >> 8}.${i & 255}` }));
+    const pods = Array.from({ length: 1_100 }, (_, i) => pod(`pod-${i}`, { ip: `10.0.${i >> 8}.${i & 255}` }));
     const targetPorts = [1, 2, 3, 4, 5, 6, 7, 8];
     const pools = Array.from({ length: POOLS_MAX + 1 }, (_, i) => pool(`p${100 + i}`, { targetPorts }));
     const found = membership([...pods, ...pools]);
     expect(found.pools).toHaveLength(POOLS_MAX);
     expect(found.pools.reduce((count, { endpoints }) => count + endpoints.length, 0)).toBe(ENDPOINTS_MAX);
     expect(found.left[0]).toBe(`${POOLS_MAX + 1} pools, only the first ${POOLS_MAX} by name count`);
-    expect(found.left[1]).toBe(`pool default/p100 has 4800 endpoints, only 4096 fit in 4096 of all pools`);
+    expect(found.left[1]).toBe(`pool default/p100 has 8800 endpoints, only 8192 fit in 8192 of all pools`);
   });
 
   test("the order of the objects does not matter", () => {

@@ -12,7 +12,15 @@ import {
   type Topology,
   type TopologyEndpoint,
 } from "../../src/control/encode.ts";
-import { ATTRIBUTES_MAX, COLUMNS_MAX, SNAPSHOT_BYTES_MAX } from "../../src/wire/limits.ts";
+import {
+  ATTRIBUTES_MAX,
+  COLUMNS_MAX,
+  ENDPOINT_ID_BYTES_MAX,
+  ENDPOINTS_MAX,
+  POOL_NAME_BYTES_MAX,
+  POOLS_MAX,
+  SNAPSHOT_BYTES_MAX,
+} from "../../src/wire/limits.ts";
 import * as w from "../../src/wire/snapshot.ts";
 import { anyProgram } from "./scheduling/any-program.ts";
 
@@ -223,4 +231,20 @@ describe("bytes that are no snapshot", () => {
       { numRuns: 500 },
     );
   });
+});
+
+test("all endpoints that there may be fit, with the longest names", () => {
+  const longest = (i: number, length: number) => `${i}`.padStart(length, "n");
+  const endpoints = Array.from({ length: ENDPOINTS_MAX / POOLS_MAX }, (_, i) => i);
+  const pools = Array.from({ length: POOLS_MAX }, (_, n) => ({
+    name: longest(n, POOL_NAME_BYTES_MAX),
+    failureMode: "FailOpen" as const,
+    endpoints: endpoints.map((i) => {
+      const number = n * endpoints.length + i;
+      return { address: longest(number, 47), pod: longest(number, 253), id: longest(number, ENDPOINT_ID_BYTES_MAX) };
+    }),
+  }));
+  const blob = encodeTopology({ epoch: 1, pools });
+  expect(blob.length).toBeLessThanOrEqual(SNAPSHOT_BYTES_MAX);
+  expect(decodeSnapshot(blob)).toMatchObject({ ok: true });
 });

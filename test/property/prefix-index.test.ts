@@ -3,15 +3,15 @@
 
 import { describe, expect, test } from "vitest";
 import { randomFrom } from "../../bench/bodies.ts";
-import { ENDPOINTS_MAX } from "../../src/wire/limits.ts";
+import { ENDPOINT_IDS_MAX } from "../../src/wire/limits.ts";
 import { Holdings } from "../oracle/prefix-index.ts";
 import { Prefixes } from "./prefixes.ts";
 
 const SEED = Number(process.env.PREFIX_SEED ?? 42);
-const IDS_MAX = ENDPOINTS_MAX * 2;
+const IDS_MAX = ENDPOINT_IDS_MAX;
 const MIB = 1_048_576;
-/** Little more than the index's tables take: some 900 buckets, and rows for some hashes. */
-const TINY = 680_000;
+/** Little more than the least: some 1,000 buckets, and rows for some hashes. */
+const TINY = 73_472;
 
 /** Whole numbers below `limit`. */
 type Random = (limit: number) => number;
