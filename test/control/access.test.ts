@@ -7,6 +7,7 @@ import { Access, type AccessOptions, accessOf } from "../../src/control/scrape/a
 import { readAuthorities, readToken, TokenFile } from "../../src/control/scrape/credentials.ts";
 import { ENGINES_DEFAULT } from "../../src/control/scrape/engines.ts";
 import { PageReaders, ScrapeLoop } from "../../src/control/scrape/loop.ts";
+import { Pace } from "../../src/control/scrape/pace.ts";
 import { fakeServer } from "./fake-server.ts";
 import { logLines } from "./log-lines.ts";
 import { temporaryDir, until } from "./until.ts";
@@ -24,7 +25,7 @@ const readers = new PageReaders(ENGINES_DEFAULT);
 async function firstScrape(address: string, options: Partial<AccessOptions>): Promise<number | string> {
   const found: (number | string)[] = [];
   const access = new Access({ scheme: "https", path: "/metrics", ...options }, () => {});
-  const loop = new ScrapeLoop({ address, engine: "vllm" }, { access, readers }, 50, {
+  const loop = new ScrapeLoop({ address, engine: "vllm" }, { access, readers }, new Pace(50), {
     onReading: (reading) => found.push(reading.waiting ?? "nothing"),
     onFailure: (reason) => found.push(reason),
   });
@@ -92,7 +93,7 @@ describe("https", () => {
     const server = await fakeServer(certificate);
     const access = new Access({ scheme: "https", path: "/metrics", insecureSkipVerify: true }, () => {});
     let readings = 0;
-    const loop = new ScrapeLoop({ address: server.address, engine: "vllm" }, { access, readers }, 20, {
+    const loop = new ScrapeLoop({ address: server.address, engine: "vllm" }, { access, readers }, new Pace(20), {
       onReading: () => {
         readings += 1;
       },

@@ -5,6 +5,7 @@ import { ACCESS_DEFAULT, Access } from "../../src/control/scrape/access.ts";
 import { ENGINES_DEFAULT, type EngineName } from "../../src/control/scrape/engines.ts";
 import type { Reading } from "../../src/control/scrape/exposition.ts";
 import { PageReaders, ScrapeLoop } from "../../src/control/scrape/loop.ts";
+import { Pace } from "../../src/control/scrape/pace.ts";
 import { fakeServer, page } from "./fake-server.ts";
 import { until } from "./until.ts";
 
@@ -15,7 +16,7 @@ function scraping(address: string, { engine = "vllm" as EngineName, options = AC
   const failures: string[] = [];
   const access = new Access(options, () => {});
   const readers = new PageReaders(ENGINES_DEFAULT);
-  const loop = new ScrapeLoop({ address, engine }, { access, readers }, BUSY_MS, {
+  const loop = new ScrapeLoop({ address, engine }, { access, readers }, new Pace(BUSY_MS), {
     onReading: (reading, intervalMs) => readings.push({ reading, intervalMs }),
     onFailure: (reason) => failures.push(reason),
   });

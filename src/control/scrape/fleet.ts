@@ -5,7 +5,8 @@ import type { Log } from "../log.ts";
 import type { Access } from "./access.ts";
 import type { Engines } from "./engines.ts";
 import type { Reading } from "./exposition.ts";
-import { PageReaders, ScrapeLoop, type ScrapeTarget } from "./loop.ts";
+import { PageReaders, type ScrapeListener, ScrapeLoop, type ScrapeTarget } from "./loop.ts";
+import { Pace } from "./pace.ts";
 
 /** A single failure is often a kept-alive connection that the server has just closed. */
 const FAILURES_TO_TELL = 2;
@@ -26,12 +27,14 @@ type Member = { readonly target: ScrapeTarget; readonly loop: ScrapeLoop; failur
 export class Fleet {
   readonly #options: FleetOptions;
   readonly #members = new Map<string, Member>();
+  readonly #pace: Pace;
   #engines: Engines;
   #means: { readonly access: Access; readonly readers: PageReaders };
 
   constructor(options: FleetOptions) {
     this.#options = options;
     this.#engines = options.engines;
+    this.#pace = new Pace(options.intervalMs);
     this.#means = { access: options.access, readers: new PageReaders(options.engines) };
   }
 
@@ -59,11 +62,14 @@ export class Fleet {
       this.#members.delete(address);
       void loop.stop();
     }
-    for (const target of wanted.values()) if (!this.#members.has(target.address)) this.#start(target);
+    const added = [...wanted.values()].filter(({ address }) => !this.#members.has(address));
+    this.#pace.set(wanted.size, this.#busyCount());
+    for (const target of added) this.#start(target, this.#pace.firstMs(added.length));
   }
 
   setInFlight(inFlight: (address: string) => number | undefined): void {
     for (const [address, { loop }] of this.#members) loop.setInFlight(inFlight(address) ?? 0);
+    this.#pace.set(this.#members.size, this.#busyCount());
   }
 
   /** Whether any endpoint has work. */
@@ -78,10 +84,16 @@ export class Fleet {
     await Promise.all(loops);
   }
 
-  #start(target: ScrapeTarget): void {
-    const { intervalMs, onReading, onScrape } = this.#options;
+  #busyCount(): number {
+    let count = 0;
+    for (const { loop } of this.#members.values()) if (loop.busy) ++count;
+    return count;
+  }
+
+  #start(target: ScrapeTarget, firstMs: number): void {
+    const { onReading, onScrape } = this.#options;
     const { address } = target;
-    const loop = new ScrapeLoop(target, this.#means, intervalMs, {
+    const listener: ScrapeListener = {
       onReading: (reading, nextMs, durationMs) => {
         this.#tellReading(address, member, reading);
         onScrape({ ok: true, durationMs, values: reading.errors.length });
@@ -91,7 +103,8 @@ export class Fleet {
         this.#tellFailure(address, member, reason);
         onScrape({ ok: false, durationMs, values: 0 });
       },
-    });
+    };
+    const loop = new ScrapeLoop(target, this.#means, this.#pace, listener, firstMs);
     const member: Member = { target, loop, failures: 0, wrong: "" };
     this.#members.set(address, member);
   }

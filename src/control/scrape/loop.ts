@@ -5,11 +5,10 @@ import type { Client } from "undici";
 import type { Access } from "./access.ts";
 import type { Engines } from "./engines.ts";
 import { type PageReader, pageReader, type Reading } from "./exposition.ts";
+import type { Pace } from "./pace.ts";
 
 /** A page of vLLM has 60 KB; ten times the adapters and ranks do not make it this large. */
 const PAGE_BYTES_MAX = 4_194_304;
-/** Of an idle endpoint, and of one that does not answer. */
-export const IDLE_INTERVAL_MS = 1_000;
 const TIMEOUT_MS = 1_000;
 /** Keeps the loops from falling into step: 10 % either way. */
 const JITTER = 0.1;
@@ -48,12 +47,12 @@ export type ScrapeListener = {
   readonly onFailure: (reason: string, durationMs: number) => void;
 };
 
-/** Scrapes a target every `busyIntervalMs` while there is work, and less and less often when idle. */
+/** Scrapes a target as often as the pace says while there is work, and less and less often when idle. */
 export class ScrapeLoop {
   readonly #target: ScrapeTarget;
   readonly #access: Access;
   readonly #readers: PageReaders;
-  readonly #busyIntervalMs: number;
+  readonly #pace: Pace;
   readonly #listener: ScrapeListener;
   #client: Client;
   #timer: NodeJS.Timeout | undefined;
@@ -69,17 +68,18 @@ export class ScrapeLoop {
   constructor(
     target: ScrapeTarget,
     { access, readers }: { readonly access: Access; readonly readers: PageReaders },
-    busyIntervalMs: number,
+    pace: Pace,
     listener: ScrapeListener,
+    firstMs = pace.firstMs(1),
   ) {
     this.#target = target;
     this.#access = access;
     this.#readers = readers;
-    this.#busyIntervalMs = busyIntervalMs;
-    this.#intervalMs = busyIntervalMs;
+    this.#pace = pace;
+    this.#intervalMs = pace.quietMs;
     this.#listener = listener;
     this.#client = access.connect(target.address);
-    this.#timer = setTimeout(() => this.#scrape(), Math.random() * Math.min(busyIntervalMs, 50));
+    this.#timer = setTimeout(() => this.#scrape(), Math.random() * firstMs);
   }
 
   /** Whether the endpoint has work, ours or from elsewhere. */
@@ -90,8 +90,8 @@ export class ScrapeLoop {
   /** How many requests of ours the endpoint has. The first ends an idle pause. */
   setInFlight(count: number): void {
     this.#inFlight = count;
-    if (count === 0 || this.#failing || this.#intervalMs <= this.#busyIntervalMs) return;
-    this.#intervalMs = this.#busyIntervalMs;
+    if (count === 0 || this.#failing || this.#intervalMs <= this.#pace.busyMs) return;
+    this.#intervalMs = this.#pace.busyMs;
     if (this.#current === undefined) this.#schedule();
   }
 
@@ -141,19 +141,17 @@ export class ScrapeLoop {
   #succeeded(reading: Reading): void {
     this.#failing = false;
     this.#workSeen = (reading.waiting ?? 0) > 0 || (reading.running ?? 0) > 0;
-    this.#intervalMs = this.busy ? this.#busyIntervalMs : Math.min(this.#intervalMs * 2, this.#idleIntervalMs);
+    const { busyMs, quietMs, idleMs } = this.#pace;
+    this.#intervalMs = this.busy ? busyMs : Math.min(Math.max(this.#intervalMs * 2, quietMs), idleMs);
     this.#listener.onReading(reading, this.#intervalMs, performance.now() - this.#startedMs);
   }
 
   #failed(reason: string): void {
-    this.#intervalMs = this.#failing ? Math.min(this.#intervalMs * 2, this.#idleIntervalMs) : this.#busyIntervalMs;
+    const { quietMs, idleMs } = this.#pace;
+    this.#intervalMs = this.#failing ? Math.min(this.#intervalMs * 2, idleMs) : quietMs;
     this.#failing = true;
     this.#workSeen = false;
     this.#listener.onFailure(reason, performance.now() - this.#startedMs);
-  }
-
-  get #idleIntervalMs(): number {
-    return Math.max(IDLE_INTERVAL_MS, this.#busyIntervalMs);
   }
 }
 
@@ -176,10 +174,8 @@ class Scrape {
 
   constructor(finish: (page: string | undefined, failure: string) => void) {
     this.#finish = finish;
-    this.#timer = setTimeout(() => {
-      this.timedOut = true;
-      this.#end(undefined, `no answer within ${TIMEOUT_MS} ms`);
-    }, TIMEOUT_MS);
+    // Where it is us who are late, the answer may have come: it is looked at first.
+    this.#timer = setTimeout(() => setImmediate(() => this.#late()), TIMEOUT_MS);
   }
 
   abandon(): void {
@@ -215,6 +211,11 @@ class Scrape {
   onResponseError(_controller: Controller, error: Error): void {
     // Node's advice is about its own command line.
     this.#end(undefined, error.message.trim().replace(/; if the root CA is .*/, "; see --metrics-ca"));
+  }
+
+  #late(): void {
+    this.timedOut = !this.#done;
+    this.#end(undefined, `no answer within ${TIMEOUT_MS} ms`);
   }
 
   #end(page: string | undefined, failure: string): void {
