@@ -42,7 +42,8 @@ export function poolName(pool: Pick<Pool, "namespace" | "name">): string {
   return `${pool.namespace}/${pool.name}`;
 }
 
-function byText(a: string, b: string): number {
+/** By code units, as for sort(). */
+export function byText(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }
 

@@ -6,7 +6,7 @@ import { ofNewestGroup } from "./both-groups.ts";
 import { membership, type PoolEndpoints, poolName } from "./endpoints.ts";
 import type { ConfigObject } from "./kinds/object.ts";
 import type { Log } from "./log.ts";
-import { resolveModels } from "./models/resolve.ts";
+import { resolveModels, type Verdict } from "./models/resolve.ts";
 import type { Rollout } from "./rollout.ts";
 import { type Place, placeOf } from "./scheduling/labels.ts";
 import { SCHEDULING_DEFAULT, type Scheduling } from "./scheduling/scheduling.ts";
@@ -20,6 +20,8 @@ export type FollowerOptions = {
   /** Of the gateway. */
   readonly place: Place;
   readonly log: Log;
+  /** Told which InferenceModels count, whenever that was found out, also when it is as before. */
+  readonly onVerdicts?: ((verdicts: readonly Verdict[]) => void) | undefined;
 };
 
 export class Follower {
@@ -60,13 +62,14 @@ export class Follower {
 
   /** Pools, their endpoints and models by the objects at present. What is strange about those is told once. */
   #resolve(): readonly PoolEndpoints[] {
-    const { log } = this.#options;
+    const { log, onVerdicts } = this.#options;
     const { objects, doubts: twice } = ofNewestGroup(this.#objects ?? []);
     const members = membership(objects, this.#scheduling.engines);
     const resolved = resolveModels(
       objects,
       members.pools.map(({ pool }) => pool),
     );
+    onVerdicts?.(resolved.verdicts);
     const left = [...members.left, ...resolved.left];
     const doubts = [...twice, ...members.doubts, ...resolved.doubts, ...placeDoubts(members.pools, this.#scheduling)];
     for (const sentence of left) if (!this.#told.has(sentence)) log("error", sentence);

@@ -3,20 +3,30 @@
 
 import { TARGETS_PER_MODEL_MAX } from "../../wire/limits.ts";
 import { PRIORITY_CRITICAL, PRIORITY_SHEDDABLE, PRIORITY_STANDARD } from "../../wire/models.ts";
-import { poolName } from "../endpoints.ts";
+import { byText, poolName } from "../endpoints.ts";
 import { GROUP_OLDER, GROUP_POOL } from "../kinds/groups.ts";
-import type {
-  ConfigObject,
-  Criticality,
-  Model,
-  ModelObject,
-  ModelRewrite,
-  Pool,
-  RewriteRule,
-  Target,
+import {
+  type ConfigObject,
+  type Criticality,
+  type Model,
+  type ModelObject,
+  type ModelRewrite,
+  objectKey,
+  type Pool,
+  type RewriteRule,
+  type Target,
 } from "../kinds/object.ts";
 import { Room } from "./bounds.ts";
 import type { ModelRule, PoolModels } from "./models.ts";
+
+/** Whether an InferenceModel counts. */
+export type Verdict = {
+  readonly namespace: string;
+  readonly name: string;
+  readonly reason: "Accepted" | "ModelNameInUse" | "Pending";
+  /** What is in force; what is waited for or expected. */
+  readonly message: string;
+};
 
 export type Resolved = {
   /** By `namespace/name`; without the pools that no object speaks of. */
@@ -25,6 +35,8 @@ export type Resolved = {
   readonly left: readonly string[];
   /** Sentences about objects that do not count, or not yet. */
   readonly doubts: readonly string[];
+  /** One for each InferenceModel, that of the oldest first. */
+  readonly verdicts: readonly Verdict[];
 };
 
 const PRIORITIES: Readonly<Record<Criticality, number>> = {
@@ -46,50 +58,65 @@ type Draft = {
 export function resolveModels(objects: readonly ConfigObject[], pools: readonly Pool[]): Resolved {
   const left: string[] = [];
   const doubts: string[] = [];
+  const verdicts: Verdict[] = [];
   const drafts = new Map(pools.map((pool) => [poolName(pool), emptyDraft(poolName(pool))]));
   /** The pool of the oldest object that names this model. */
   const homes = new Map<string, string>();
   for (const object of byAge(objects)) {
-    const pool = `${object.namespace}/${object.poolRef.name}`;
-    const draft = drafts.get(pool);
-    const unbound = unboundBecause(object, draft === undefined);
-    if (draft === undefined || unbound !== undefined) {
-      doubts.push(`${nameOf(object)}: ${unbound}`);
+    const draft = draftFor(object, drafts);
+    if (typeof draft === "string") {
+      if (object.kind === "InferenceModel") verdicts.push(verdict(object, "Pending", draft));
+      else doubts.push(`${nameOf(object)}: ${draft}`);
       continue;
     }
     if (object.kind === "InferenceObjective") draft.objectives.set(object.name, object.priority);
-    if (object.kind === "InferenceModel") takeModel(object, draft, doubts);
+    if (object.kind === "InferenceModel") verdicts.push(takeModel(object, draft));
     if (object.kind === "InferenceModelRewrite") takeRewrite(object, draft, left);
-    for (const name of namesIn(object)) if (!homes.has(name)) homes.set(name, pool);
+    for (const name of namesIn(object)) if (!homes.has(name)) homes.set(name, draft.pool);
   }
   const room = new Room();
   const tables = [...drafts.values()].map(
     (draft) => [draft.pool, room.fit(draft.pool, tableOf(draft, homes))] as const,
   );
   const byPool = new Map(tables.filter(([, table]) => !isEmpty(table)));
-  return { byPool, left: [...left, ...room.left], doubts };
+  return { byPool, left: [...left, ...room.left], doubts: [...doubts, ...verdicts.flatMap(doubtOf)], verdicts };
 }
 
-/** Oldest first: by the time of creation, then by place. An object that does not say when it was created is younger. */
+/**
+ * Oldest first. Of objects that were created in the same second the first by name counts, as an API server tells time
+ * in seconds. One that does not say when it was created is younger; of such the first in place counts.
+ */
 function byAge(objects: readonly ConfigObject[]): readonly ModelObject[] {
   const age = ({ createdMs }: ModelObject): number => createdMs ?? Number.MAX_SAFE_INTEGER;
   return objects
     .filter((object) => object.kind !== "InferencePool" && object.kind !== "Pod")
-    .sort((a, b) => age(a) - age(b));
+    .sort((a, b) => age(a) - age(b) || (a.createdMs === undefined ? 0 : byText(objectKey(a), objectKey(b))));
 }
 
 function nameOf({ kind, namespace, name }: ModelObject): string {
   return `${kind} ${namespace}/${name}`;
 }
 
-/** Why an object is for none of the pools; undefined when it is for one. */
-function unboundBecause({ namespace, poolRef }: ModelObject, isMissing: boolean): string | undefined {
+/** The table of the pool that an object is for, or why it is for none. */
+function draftFor({ namespace, poolRef }: ModelObject, drafts: ReadonlyMap<string, Draft>): Draft | string {
   const { group, kind, name } = poolRef;
   if (kind !== "InferencePool" || (group !== undefined && group !== GROUP_POOL && group !== GROUP_OLDER)) {
     const found = group === undefined ? kind : `${kind} of ${group}`;
     return `poolRef: expected an InferencePool of ${GROUP_POOL} or ${GROUP_OLDER}, found ${found}`;
   }
-  return isMissing ? `waits for InferencePool ${namespace}/${name}, which is not there` : undefined;
+  const pool = `${namespace}/${name}`;
+  return drafts.get(pool) ?? `waits for InferencePool ${pool}, which is not there`;
+}
+
+function verdict({ namespace, name }: Model, reason: Verdict["reason"], message: string): Verdict {
+  return { namespace, name, reason, message };
+}
+
+/** A sentence about an InferenceModel that does not count. */
+function doubtOf({ namespace, name, reason, message }: Verdict): readonly string[] {
+  if (reason === "Accepted") return [];
+  const why = reason === "Pending" ? message : `${reason}: ${message}`;
+  return [`InferenceModel ${namespace}/${name}: ${why}`];
 }
 
 function emptyDraft(pool: string): Draft {
@@ -103,15 +130,14 @@ function rowOf({ models }: Draft, name: string) {
   return row;
 }
 
-function takeModel(object: Model, draft: Draft, doubts: string[]): void {
+function takeModel(object: Model, draft: Draft): Verdict {
   const row = rowOf(draft, object.modelName);
-  if (row.owner !== undefined) {
-    const what = `the name ${JSON.stringify(object.modelName)} in pool ${draft.pool} is that of ${nameOf(row.owner)}`;
-    doubts.push(`${nameOf(object)}: ModelNameInUse: ${what}, which is older and counts`);
-    return;
-  }
+  const what = `the name ${JSON.stringify(object.modelName)} in pool ${draft.pool}`;
+  if (row.owner !== undefined)
+    return verdict(object, "ModelNameInUse", `${what} is that of ${nameOf(row.owner)}, which is older and counts`);
   row.owner = object;
   if (object.targets.length > 0) row.rule ??= { rule: object.name, targets: object.targets };
+  return verdict(object, "Accepted", `${what} is that of this object`);
 }
 
 function takeRewrite(object: ModelRewrite, draft: Draft, left: string[]): void {

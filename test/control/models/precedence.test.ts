@@ -31,7 +31,8 @@ const written: fc.Arbitrary<readonly Written[]> = fc
     }),
     { maxLength: 7 },
   )
-  .map((objects) => objects.map((object, i) => ({ ...object, name: `o${i}` })));
+  // Names in another order than places.
+  .map((objects) => objects.map((object, i) => ({ ...object, name: `o${9 - i}` })));
 
 function documentOf({ kind, name, pool, day, rules }: Written): object {
   const meta = { pool, ...(day === undefined ? {} : { created: `2026-01-0${day}T00:00:00Z` }) };
@@ -41,12 +42,19 @@ function documentOf({ kind, name, pool, day, rules }: Written): object {
   return model(name, matches[0] ?? "a", { targetModels }, meta);
 }
 
+/** Negative when `a` is the older. Of objects of one day the first by kind and name is; of those without, by place. */
+function byAge(a: Written & { readonly place: number }, b: Written & { readonly place: number }): number {
+  if (a.day !== b.day) return (a.day ?? 99) - (b.day ?? 99);
+  const isFirst = a.day === undefined ? a.place < b.place : `${a.kind}/${a.name}` < `${b.kind}/${b.name}`;
+  return isFirst ? -1 : 1;
+}
+
 /** Rules in the order in which they count, exact ones and those for every model apart. */
 function rulesFor(objects: readonly Written[], pool: string, name: string) {
   const aged = objects
     .map((object, place) => ({ ...object, place }))
     .filter((object) => object.pool === pool)
-    .sort((a, b) => (a.day ?? 99) - (b.day ?? 99) || a.place - b.place);
+    .sort(byAge);
   const names = new Set<string>();
   const all = aged.flatMap((object) => {
     if (object.kind === "InferenceModelRewrite")
@@ -91,11 +99,7 @@ test("a model that is named routes to the pool of the oldest object which names 
       for (const name of MODELS) {
         const oldest = POOLS.flatMap((where) => rulesFor(objects, where, name).exact.slice(0, 1))
           .map(({ object }) => object)
-          .sort(
-            (a, b) =>
-              (a.day ?? 99) - (b.day ?? 99) ||
-              objects.findIndex((o) => o.name === a.name) - objects.findIndex((o) => o.name === b.name),
-          )[0];
+          .sort(byAge)[0];
         const found = POOLS.filter((where) =>
           pool(`default/${where}`).models.some((entry) => entry.name === name && entry.routes),
         );

@@ -179,6 +179,33 @@ describe("InferenceModels", () => {
     ]);
   });
 
+  test("each get a verdict: which counts, which has a name that is in use, which waits for a pool", () => {
+    const { verdicts } = resolved([
+      poolV1(),
+      model("late", "m", {}, AT(2)),
+      model("early", "m", {}, AT(1)),
+      model("homeless", "m", {}, { pool: "absent", ...AT(3) }),
+      model("strange", "m", {}, { pool: { name: "p", kind: "Service", group: "v1" }, ...AT(4) }),
+      objective("none-of-them", 1),
+    ]);
+    const inPool = 'the name "m" in pool default/p is that of';
+    const waits = "waits for InferencePool default/absent, which is not there";
+    const strange =
+      "poolRef: expected an InferencePool of inference.networking.k8s.io or inference.networking.x-k8s.io, " +
+      "found Service of v1";
+    expect(verdicts).toEqual([
+      { namespace: "default", name: "early", reason: "Accepted", message: `${inPool} this object` },
+      {
+        namespace: "default",
+        name: "late",
+        reason: "ModelNameInUse",
+        message: `${inPool} InferenceModel default/early, which is older and counts`,
+      },
+      { namespace: "default", name: "homeless", reason: "Pending", message: waits },
+      { namespace: "default", name: "strange", reason: "Pending", message: strange },
+    ]);
+  });
+
   test("may have the same name in other pools", () => {
     const found = resolved([poolV1(), poolV1("q"), model("a", "m"), model("b", "m", {}, { pool: "q" })]);
     expect(found.doubts).toEqual([]);
