@@ -1,8 +1,8 @@
 // The agent: watch → scrape → snapshot → encode → push. This file is the wiring.
 //
-//   Folder ─▶ FirstState ─▶ ObjectStore ─┬─▶ Follower ─┬─▶ Snapshot ◀─ Fleet (scrapes)      ─▶ status server
-//   ConfigFile ──────────────────────────┘             └─▶ Rollout ─▶ XdsFiles (bare Envoy)
-//                                                                  └▶ Pusher ⇄ the filter   ─▶ in-flight back to both
+//   Folder or Cluster ─▶ FirstState ─▶ ObjectStore ─┬─▶ Follower ─┬─▶ Snapshot ◀─ Fleet (scrapes)  ─▶ status server
+//   Config (file or ConfigMap) ─────────────────────┘             └─▶ Rollout ─▶ XdsFiles (bare Envoy)
+//                                                                     └▶ Pusher ⇄ the filter ─▶ in-flight back to both
 
 import { ADAPTER_HASHES_MAX } from "../wire/limits.ts";
 import { Config, ConfigError } from "./config.ts";
@@ -10,9 +10,11 @@ import { encodeMetrics, encodeTopology, rowsBeyond } from "./encode.ts";
 import type { PoolEndpoints } from "./endpoints.ts";
 import { FirstState, stateFound } from "./first-state.ts";
 import { Follower } from "./follow.ts";
-import type { ConfigObject } from "./kinds/object.ts";
+import type { ClusterOptions, KubeOptions } from "./kube/cluster.ts";
+import type { WatchView } from "./kube/reflector.ts";
 import type { Log } from "./log.ts";
 import { AgentMetrics } from "./metrics.ts";
+import type { Verdict } from "./models/resolve.ts";
 import { type Pushed, Pusher } from "./push.ts";
 import { Rollout } from "./rollout.ts";
 import { longestWaitMs } from "./scheduling/flow.ts";
@@ -22,14 +24,16 @@ import type { AccessOptions } from "./scrape/access.ts";
 import { Fleet } from "./scrape/fleet.ts";
 import { SeriesReader } from "./series-reader.ts";
 import { Snapshot, topologyOf } from "./snapshot.ts";
-import { Folder, type Problem } from "./source/folder.ts";
+import { openCluster, openFolder, type Source, type SourceOptions } from "./source/source.ts";
 import { type ListenAddress, startStatus } from "./status.ts";
 import { ObjectStore } from "./store.ts";
+import { registerWatches, watchLine } from "./watches.ts";
 import { RETRY_BUFFER_BYTES, XdsFiles } from "./xds.ts";
 
 export type AgentOptions = {
-  /** Directory of Kubernetes documents. */
-  readonly objectsDir: string;
+  /** Where objects come from: a directory of Kubernetes documents, or an API server. One of the two. */
+  readonly objectsDir?: string | undefined;
+  readonly kube?: KubeOptions | undefined;
   /** Unix socket of the proxy's control listener. */
   readonly socketPath: string;
   /** Of the status server; undefined for none. */
@@ -84,11 +88,12 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   }
 }
 
-type Parts = { readonly config: Config; folder?: Folder; pusher?: Pusher; first?: FirstState };
+type Parts = { readonly config: Config; source?: Source; pusher?: Pusher; first?: FirstState };
 
 async function assemble(options: AgentOptions, stops: Stop[]): Promise<Omit<Agent, "stop">> {
   const { log, place = {} } = options;
-  const config = new Config(options);
+  const cluster = options.kube && (await findKube(options.kube));
+  const config = new Config({ ...options, configMap: cluster?.found.configMap });
   stops.push(() => config.stop());
   const { xdsDir, socketPath } = options;
   const found = askedOnce(() => stateFound({ xdsDir, socketPath }));
@@ -97,7 +102,7 @@ async function assemble(options: AgentOptions, stops: Stop[]): Promise<Omit<Agen
   const parts: Parts = { config };
   const push = () => {
     const state = parts.pusher?.state() ?? { sentEpoch: 0, appliedEpoch: 0, notReady: "the agent is starting" };
-    return { ...state, notReady: parts.first?.notReady() ?? state.notReady };
+    return { ...state, notReady: parts.source?.notReady() ?? parts.first?.notReady() ?? state.notReady };
   };
   const view = () => snapshot.view(performance.now());
   const metrics = new AgentMetrics({
@@ -106,6 +111,7 @@ async function assemble(options: AgentOptions, stops: Stop[]): Promise<Omit<Agen
     documents: () => wrongDocuments(parts),
     flow: () => config.scheduling.program.flow,
   });
+  registerWatches(metrics.registry, () => parts.source);
   const series = new SeriesReader(socketPath, metrics.slots, (blocks) => metrics.counted(blocks));
   stops.push(() => series.stop());
   const inForce = () => ({
@@ -113,21 +119,18 @@ async function assemble(options: AgentOptions, stops: Stop[]): Promise<Omit<Agen
     epochs: { sent: push().sentEpoch || null, applied: push().appliedEpoch || null },
     config: config.view(),
   });
-  const status = await serveStatus(options, { notReady: () => push().notReady, inForce, metrics, series });
+  const status = await serveStatus(options, {
+    notReady: () => push().notReady,
+    watches: () => parts.source?.watches() ?? [],
+    inForce,
+    metrics,
+    series,
+  });
   if (status) stops.push(status.stop);
 
   const xds = options.xdsDir === undefined ? undefined : openXds(options, options.xdsDir, config);
-  const fleet = new Fleet({
-    intervalMs: options.scrapeIntervalMs,
-    access: config.access,
-    engines: config.scheduling.engines,
-    log,
-    onReading: (address, reading, intervalMs) => {
-      snapshot.record(address, reading, intervalMs, performance.now());
-      parts.pusher?.metricsChanged();
-    },
-    onScrape: ({ ok, durationMs, values }) => metrics.scraped(ok, durationMs, values),
-  });
+  if (xds && cluster) await prepare(xds, found);
+  const fleet = openFleet(options, { parts, snapshot, metrics });
   stops.push(() => fleet.stop());
   const pusher = openPusher(options, { snapshot, fleet, metrics });
   parts.pusher = pusher;
@@ -137,41 +140,62 @@ async function assemble(options: AgentOptions, stops: Stop[]): Promise<Omit<Agen
   const apply = (pools: readonly PoolEndpoints[]) => pusher.setTopology(encoder.pushed(pools, config.scheduling));
   const rollout = new Rollout({ xds, log, apply });
   stops.push(() => rollout.stop());
-  const follower = new Follower({ snapshot, fleet, rollout, place, log }, config.scheduling);
+  const onVerdicts = (verdicts: readonly Verdict[]) => parts.source?.setVerdicts(verdicts);
+  const follower = new Follower({ snapshot, fleet, rollout, place, log, onVerdicts }, config.scheduling);
   const store = new ObjectStore((objects) => follower.setObjects(objects));
   const first = new FirstState({ log, found, apply: (objects) => store.replace(objects) });
-  const { folder, look } = readObjects(options, config, first);
-  stops.push(() => folder.stop());
-  Object.assign(parts, { folder, first });
+  parts.first = first;
   config.onChange = () => {
     snapshot.forget(fleet.setMeans(config.access, config.scheduling.engines));
     follower.setScheduling(config.scheduling);
     pusher.metricsChanged();
-    look();
+    parts.source?.look();
   };
-  await first.decide();
+  const source = openSource(options, cluster, { config, first, log });
+  stops.push(() => source.stop());
+  parts.source = source;
+  await source.started;
   return { address: status?.address, notReady: () => push().notReady, snapshot: inForce };
 }
 
 type Watching = {
   readonly notReady: () => string | undefined;
+  readonly watches: () => readonly WatchView[];
   readonly inForce: () => unknown;
   readonly metrics: AgentMetrics;
   readonly series: SeriesReader;
 };
 
-async function serveStatus({ listen }: AgentOptions, { notReady, inForce, metrics, series }: Watching) {
+async function serveStatus({ listen }: AgentOptions, { notReady, watches, inForce, metrics, series }: Watching) {
   if (!listen) return undefined;
   const page = async () => {
     await series.refresh();
     return { contentType: metrics.registry.contentType, text: await metrics.page() };
   };
-  return startStatus(listen, { notReady, snapshot: inForce, metrics: page });
+  const details = () => watches().map(watchLine);
+  return startStatus(listen, { notReady, details, snapshot: inForce, metrics: page });
 }
 
-function wrongDocuments({ folder, config }: Parts): { readonly wrong: number; readonly total: number } {
-  const wrong = (folder?.problems().length ?? 0) + config.errors.length;
-  return { wrong, total: (folder?.problemsTotal ?? 0) + config.errorsTotal };
+function wrongDocuments({ source, config }: Parts): { readonly wrong: number; readonly total: number } {
+  const { wrong, total } = source?.wrong() ?? { wrong: 0, total: 0 };
+  return { wrong: wrong + config.errors.length, total: total + config.errorsTotal };
+}
+
+type Scraped = { readonly parts: Parts; readonly snapshot: Snapshot; readonly metrics: AgentMetrics };
+
+function openFleet({ scrapeIntervalMs, log }: AgentOptions, { parts, snapshot, metrics }: Scraped): Fleet {
+  const { access, scheduling } = parts.config;
+  return new Fleet({
+    intervalMs: scrapeIntervalMs,
+    access,
+    engines: scheduling.engines,
+    log,
+    onReading: (address, reading, intervalMs) => {
+      snapshot.record(address, reading, intervalMs, performance.now());
+      parts.pusher?.metricsChanged();
+    },
+    onScrape: ({ ok, durationMs, values }) => metrics.scraped(ok, durationMs, values),
+  });
 }
 
 type Fed = { readonly snapshot: Snapshot; readonly fleet: Fleet; readonly metrics: AgentMetrics };
@@ -193,16 +217,18 @@ function openPusher(options: AgentOptions, { snapshot, fleet, metrics }: Fed): P
   });
 }
 
-/** Reads the objects and goes on watching them; what was read first is in force when it is decided on. */
-function readObjects({ objectsDir: dir, log }: AgentOptions, config: Config, first: FirstState) {
-  let latest: { readonly objects: readonly ConfigObject[]; readonly problems: readonly Problem[] };
-  const look = (): void => first.take(latest.objects, [...latest.problems, ...config.problems()]);
-  const onObjects = (objects: readonly ConfigObject[], problems: readonly Problem[]): void => {
-    latest = { objects, problems };
-    look();
-  };
-  const folder = new Folder({ dir, log, onObjects });
-  return { folder, look };
+/** The client is much code, loaded only where there is an API server. */
+async function findKube(kube: KubeOptions) {
+  const { Cluster, findCluster } = await import("./kube/cluster.ts");
+  return { found: findCluster(kube), open: (options: ClusterOptions) => new Cluster(options) };
+}
+
+function openSource(
+  { objectsDir }: AgentOptions,
+  cluster: Awaited<ReturnType<typeof findKube>> | undefined,
+  options: SourceOptions,
+): Source {
+  return cluster ? openCluster(cluster.found, cluster.open, options) : openFolder(objectsDir!, options);
 }
 
 /** A configuration that is wrong holds back everything, as wrong objects do; with nothing in force it is an error. */
@@ -256,6 +282,12 @@ class Encoder {
       );
     this.#beyond = beyond;
   }
+}
+
+/** The objects of an API server may be long in coming. What an earlier agent has left is looked for before. */
+async function prepare(xds: XdsFiles, found: () => Promise<string | undefined>): Promise<void> {
+  await found();
+  xds.prepare();
 }
 
 function openXds(options: AgentOptions, dir: string, config: Config): XdsFiles {

@@ -249,6 +249,11 @@ export class XdsFiles {
     }
   }
 
+  /** Envoy does not start without its files: where there are none, writes some without a pool. Throws as `write`. */
+  prepare(): void {
+    if (!this.#written.has(join(this.#dir, "cds.yaml"))) this.write([], []);
+  }
+
   /**
    * Writes `pools` and their members; the routes lead to pools of `routed`. Members come before the clusters that
    * need them, and clusters before the route. Throws when a file cannot be written.

@@ -16,6 +16,8 @@ export type Call = {
   readonly status: number;
   readonly atMs: number;
   readonly blob: SnapshotBlob | undefined;
+  /** Of the request's body. */
+  readonly bytes: Buffer;
 };
 
 type Answer = { readonly status: number; readonly body: Buffer | string };
@@ -61,7 +63,8 @@ export class FakeIngest {
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(chunk as Buffer);
-    const decoded = request.method === "PUT" ? decodeSnapshot(Buffer.concat(chunks)) : undefined;
+    const bytes = Buffer.concat(chunks);
+    const decoded = request.method === "PUT" ? decodeSnapshot(bytes) : undefined;
     const blob = decoded?.ok ? decoded.value : undefined;
     const { status, body } = this.#answer(request.method ?? "", request.url ?? "", blob);
     this.calls.push({
@@ -70,6 +73,7 @@ export class FakeIngest {
       status,
       atMs: performance.now(),
       blob,
+      bytes,
     });
     response.writeHead(status).end(body);
   }

@@ -26,6 +26,16 @@ const a = {
 const b = { pool: pool("b", "h2c"), endpoints: [] };
 
 describe("files for Envoy", () => {
+  test("are there without a pool before any is known, and those of an earlier agent stay", () => {
+    const { dir, files, read, target } = writing();
+    files.prepare();
+    expect(read("cds.yaml").resources).toEqual([]);
+    expect(target()).toBe("pointsman/none");
+    files.write([a], [a]);
+    new XdsFiles({ dir, defaultPool: undefined, retryBufferBytes: 1_000 }).prepare();
+    expect(target()).toBe("pointsman/default/a");
+  });
+
   test("a cluster per pool with its members, and the route to the only one", () => {
     const { dir, files, read, target } = writing();
     files.write([a], [a]);

@@ -23,9 +23,9 @@ const matchLabels = v.pipe(
 );
 
 const failureMode = maybe(v.picklist(["FailOpen", "FailClose"], "FailOpen or FailClose"));
-/** The picker is the filter itself, so of endpointPickerRef and extensionRef only the failure mode is read. */
-const endpointPickerRef = mapping({ failureMode });
-const extensionRef = mapping({ failureMode, portNumber: maybe(portNumber) });
+/** The picker is the filter itself: the name only tells whose pool it is. */
+const endpointPickerRef = mapping({ name: maybe(text), failureMode });
+const extensionRef = mapping({ name: maybe(text), failureMode, portNumber: maybe(portNumber) });
 
 const schemaV1 = mapping({
   metadata,
@@ -57,6 +57,7 @@ export function inferencePoolV1(document: unknown): Converted<Pool> {
       targetPorts: spec.targetPorts.map((port) => port.number),
       appProtocol: spec.appProtocol === "kubernetes.io/h2c" ? "h2c" : "http",
       failureMode: spec.endpointPickerRef?.failureMode ?? "FailClose",
+      picker: spec.endpointPickerRef?.name ?? undefined,
     },
   };
 }
@@ -76,6 +77,7 @@ export function inferencePoolV1alpha2(document: unknown): Converted<Pool> {
       targetPorts: [spec.targetPortNumber],
       appProtocol: "http",
       failureMode: spec.extensionRef?.failureMode ?? "FailClose",
+      picker: spec.extensionRef?.name ?? undefined,
     },
   };
 }

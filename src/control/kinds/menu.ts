@@ -35,6 +35,11 @@ export function converterOf(apiVersion: string, kind: string): Converter | undef
   return MENU[`${apiVersion} ${kind}`];
 }
 
+/** Every apiVersion that some kind is read in. */
+export function apiVersionsRead(): readonly string[] {
+  return [...new Set(Object.keys(MENU).map((entry) => entry.split(" ", 1)[0]!))];
+}
+
 /** The apiVersions in which this kind is read; empty for a kind that means nothing here. */
 export function apiVersionsOf(kind: string): readonly string[] {
   return Object.keys(MENU)

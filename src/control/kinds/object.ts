@@ -19,6 +19,8 @@ export type Pool = Moved & {
   readonly targetPorts: readonly number[];
   readonly appProtocol: "http" | "h2c";
   readonly failureMode: FailureMode;
+  /** The Service that it names as its endpoint picker, if it does. */
+  readonly picker?: string | undefined;
 };
 
 export type Pod = {

@@ -45,6 +45,16 @@ function portsIn(list: string): number[] | undefined {
   return ports.every((port) => port >= 1 && port <= 65_535) ? ports : undefined;
 }
 
+/**
+ * A pod whose list of active ports cannot be read, with the ports that it had before: readiness and deletion count all
+ * the same. Undefined when there is more that cannot be read.
+ */
+export function podWithPortsOf(before: Pod, document: object): Pod | undefined {
+  const { metadata } = document as { readonly metadata?: object };
+  const converted = podV1({ ...document, metadata: { ...metadata, annotations: undefined } });
+  return converted.ok ? { ...converted.value, activePorts: before.activePorts } : undefined;
+}
+
 /** Converts a parsed document. */
 export function podV1(document: unknown): Converted<Pod> {
   const checked = check(schema, document);
