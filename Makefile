@@ -3,16 +3,19 @@
 
 NODE := node_modules/.bin/node
 .DEFAULT_GOAL := help
-.PHONY: help demo test build check bench image clean install envoy rust
+.PHONY: help demo test test-cluster build check bench image clean install envoy rust cluster-tools
 
 help: ## what this file can do
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  make %-9s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  make %-12s %s\n", $$1, $$2 }'
 
 demo: build envoy ## four simulated model servers, Envoy, a live table (DEMO_SECONDS=30 to end by itself)
 	@bin/pointsman demo
 
 test: ## every check and test; the last line is "N passed, N failed"
 	@MAKE="$(MAKE)" scripts/test
+
+test-cluster: ## tests against a real kube-apiserver and etcd, which it builds (Go; 7 minutes, once)
+	@MAKE="$(MAKE)" scripts/test-cluster
 
 build: install ## the filter, build/filter.wasm and build/filter-usage.wasm
 	@$(NODE) scripts/build-filter.ts
@@ -35,6 +38,9 @@ install: # npm packages, when package-lock.json is not the installed one
 
 rust: install # hashes by another implementation, for a test; without cargo it says why not
 	@$(NODE) scripts/rust.ts
+
+cluster-tools: install # etcd, kube-apiserver and CRDs for test-cluster, when the cache lacks them
+	@$(NODE) scripts/cluster-tools.ts
 
 envoy: install # the pinned Envoy, when the cache lacks it
 	@$(NODE) scripts/fetch-envoy.ts

@@ -8,6 +8,8 @@ import { SummaryReporter } from "./test/setup/summary.ts";
 const WITH_ENVOY = ["test/e2e/**/*.test.ts", "test/**/*.envoy.test.ts"];
 /** Tests of the filter as compiled. */
 const WITH_FILTER = ["host", "oracle", "property", "filter", "transcripts"].map((name) => `test/${name}/**/*.test.ts`);
+/** Tests with a real API server, run by `make test-cluster`: they need a network of their own. */
+const WITH_CLUSTER = ["test/cluster/**/*.test.ts"];
 const CHECKS = ["test/tidy.test.ts"];
 
 const summary = process.env.POINTSMAN_TEST_SUMMARY;
@@ -23,7 +25,7 @@ export default defineConfig({
         test: {
           name: "parts",
           include: ["test/**/*.test.ts"],
-          exclude: [...WITH_ENVOY, ...WITH_FILTER, ...CHECKS],
+          exclude: [...WITH_ENVOY, ...WITH_FILTER, ...WITH_CLUSTER, ...CHECKS],
           testTimeout: 15_000,
           sequence: { groupOrder: 0 },
         },
@@ -49,6 +51,17 @@ export default defineConfig({
           hookTimeout: 60_000,
           fileParallelism: false,
           sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        test: {
+          name: "cluster",
+          include: WITH_CLUSTER,
+          globalSetup: ["test/setup/filter.ts", "test/setup/cluster.ts"],
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+          fileParallelism: false,
+          sequence: { groupOrder: 2 },
         },
       },
     ],

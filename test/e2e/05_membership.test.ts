@@ -2,14 +2,12 @@
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { HEADER_DESTINATION } from "../../src/wire/names.ts";
-import { Backend, echo, type Handler, type Received } from "./support/backend.ts";
-import { chat } from "./support/bodies.ts";
+import { Backend, echo, type Handler } from "./support/backend.ts";
 import { eventually } from "./support/eventually.ts";
 import { type Gateway, POOL, startGateway } from "./support/gateway.ts";
+import { type Load, startLoad } from "./support/load.ts";
 import { onOnePort } from "./support/pod-addresses.ts";
 
-const CHAT = "/v1/chat/completions";
 /** A change is to be in force within a second; what is asserted is three times that, of the best of three. */
 const IN_FORCE_MS_MAX = 3_000;
 const ROUNDS = 3;
@@ -32,7 +30,7 @@ beforeAll(async () => {
   backends = await onOnePort(4, (listen) => Backend.start(listen, { handler }));
   gateway = await startGateway({ servers: backends.slice(0, 3) });
   await gateway.measured();
-  load = startLoad();
+  load = startLoad(gateway);
 });
 
 afterAll(async () => {
@@ -40,46 +38,6 @@ afterAll(async () => {
   await gateway?.stop();
   for (const backend of backends) await backend.stop();
 });
-
-interface Load {
-  readonly answered: () => number;
-  readonly failures: readonly string[];
-  readonly stop: () => Promise<void>;
-}
-
-/** Eight clients, half of each protocol, each asking as soon as it has its answer. */
-function startLoad(): Load {
-  const failures: string[] = [];
-  let answered = 0;
-  let going = true;
-  const loops = Array.from({ length: 8 }, async (_, n) => {
-    const client = gateway.client(n % 2 === 0 ? "h1" : "h2", 1);
-    while (going) {
-      try {
-        const answer = await client.call({ path: CHAT, body: chat() });
-        answered += 1;
-        if (answer.status !== 200) failures.push(`${answer.status} ${answer.body.toString()}`);
-        else failures.push(...strayed(answer.json() as Received));
-      } catch (error) {
-        failures.push(String(error));
-      }
-    }
-  });
-  return {
-    answered: () => answered,
-    failures,
-    stop: async () => {
-      going = false;
-      await Promise.all(loops);
-    },
-  };
-}
-
-/** Envoy serves by itself what is steered to a server that it does not know. */
-function strayed({ by, headers }: Received): readonly string[] {
-  const list = headers[HEADER_DESTINATION]?.[0] ?? "nobody";
-  return list.split(",")[0] === by ? [] : [`steered to ${list}, served by ${by}`];
-}
 
 const newcomer = () => backends[3]!;
 const putNewcomer = (ready: boolean) =>

@@ -28,28 +28,29 @@ export interface SnapshotView {
   readonly epochs: { readonly sent: number | null; readonly applied: number | null };
 }
 
-export class Gateway {
-  readonly up: Up;
-  readonly objects: Objects;
+type Places = Pick<Up, "listen" | "admin" | "agent" | "socketPath">;
+
+/** An Envoy with the filter and the agent that feeds it, asked over the places where they listen. */
+export class Running {
+  readonly #places: Places;
   /** What Envoy and the agent have written. */
   readonly lines: readonly string[];
   readonly #clients: Client[] = [];
 
-  constructor(up: Up, objects: Objects, lines: readonly string[]) {
-    this.up = up;
-    this.objects = objects;
+  constructor(places: Places, lines: readonly string[]) {
+    this.#places = places;
     this.lines = lines;
   }
 
   /** A client that is closed with the gateway. */
   client(protocol: Protocol = "h1", connections?: number): Client {
-    const client = new Client(this.up.listen, protocol, connections);
+    const client = new Client(this.#places.listen, protocol, connections);
     this.#clients.push(client);
     return client;
   }
 
   async statistics(): Promise<Statistics> {
-    return new Statistics((await adminGet(this.up.admin, "/stats/prometheus")) ?? "");
+    return new Statistics((await adminGet(this.#places.admin, "/stats/prometheus")) ?? "");
   }
 
   /** Waits until the samples of a statistic add up to `value`: workers tell what they counted in batches. */
@@ -62,12 +63,12 @@ export class Gateway {
 
   /** What the agent says is in force. */
   async snapshot(): Promise<SnapshotView> {
-    return JSON.parse((await ask(this.up.agent, "GET", "/snapshot")).body.toString()) as SnapshotView;
+    return JSON.parse((await ask(this.#places.agent, "GET", "/snapshot")).body.toString()) as SnapshotView;
   }
 
   /** A call on the control socket. */
   control(method: string, path: string, body?: Buffer): Promise<{ readonly status: number; readonly body: Buffer }> {
-    return ask(this.up.socketPath, method, path, body);
+    return ask(this.#places.socketPath, method, path, body);
   }
 
   /** What the workers know. */
@@ -122,7 +123,7 @@ export class Gateway {
 
   /** Connections of clients that Envoy has accepted, by worker. */
   async connectionsByWorker(): Promise<readonly number[]> {
-    const page = (await adminGet(this.up.admin, "/stats?filter=downstream_cx_total")) ?? "";
+    const page = (await adminGet(this.#places.admin, "/stats?filter=downstream_cx_total")) ?? "";
     const pattern = /^listener\.127\.0\.0\.1_\d+\.worker_\d+\.downstream_cx_total: (\d+)$/gm;
     return [...page.matchAll(pattern)].map(([, count]) => Number(count));
   }
@@ -133,7 +134,7 @@ export class Gateway {
     for (let tried = 0; byWorker.some((clients) => clients.length < perWorker); ++tried) {
       if (tried === CONNECTIONS_TRIED_MAX) throw new Error("the connections do not reach every worker");
       const before = await this.connectionsByWorker();
-      const client = new Client(this.up.listen, "h2");
+      const client = new Client(this.#places.listen, "h2");
       await client.call({ path: "/v1/completions", body: "no json" });
       const after = await this.connectionsByWorker();
       const worker = after.findIndex((count, n) => count > before[n]!);
@@ -148,8 +149,23 @@ export class Gateway {
     return byWorker;
   }
 
-  async stop(): Promise<void> {
+  closeClients(): void {
     for (const client of this.#clients) client.close();
+  }
+}
+
+export class Gateway extends Running {
+  readonly up: Up;
+  readonly objects: Objects;
+
+  constructor(up: Up, objects: Objects, lines: readonly string[]) {
+    super(up, lines);
+    this.up = up;
+    this.objects = objects;
+  }
+
+  async stop(): Promise<void> {
+    this.closeClients();
     await this.up.stop();
     this.objects.delete();
   }
