@@ -1,9 +1,9 @@
-// The agent's own Prometheus metrics, and the gauges per endpoint that Envoy's statistics do not carry.
+// The agent's own Prometheus metrics, and the page that they are on with those of others.
 
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import { endpointPage } from "./endpoint-page.ts";
 import { type FlowSource, registerFlow, waitedPage } from "./flow-metrics.ts";
 import { FlowTotals } from "./flow-totals.ts";
-import { fnv1a } from "./hash.ts";
 import { registerPools } from "./pool-metrics.ts";
 import type { PushState } from "./push.ts";
 import type { Report } from "./report.ts";
@@ -12,7 +12,7 @@ import type { Flow } from "./scheduling/flow.ts";
 import type { SeriesBlock } from "./series.ts";
 import { seriesPage } from "./series-page.ts";
 import { SeriesTotals } from "./series-totals.ts";
-import type { EndpointView, PoolView } from "./snapshot.ts";
+import type { PoolView } from "./snapshot.ts";
 import { type Counted, WorkerTotals } from "./worker-totals.ts";
 
 /** What is looked up only when somebody reads the metrics. */
@@ -23,18 +23,6 @@ export type MetricsSource = {
   /** How requests are admitted at present. */
   readonly flow: () => Flow;
 };
-
-const ENDPOINT_GAUGES: readonly (readonly [
-  name: string,
-  help: string,
-  value: (view: EndpointView) => number | null,
-])[] = [
-  ["waiting_requests", "Requests waiting, as last scraped", (view) => view.waiting],
-  ["running_requests", "Requests running, as last scraped", (view) => view.running],
-  ["kv_usage_ratio", "Share of KV blocks in use, as last scraped", (view) => view.kvUsage],
-  ["inflight_requests", "Requests that the proxy has in flight", (view) => view.inFlight],
-  ["metrics_age_seconds", "Time since the last successful scrape", (view) => seconds(view.metricsAgeMs)],
-];
 
 /** What the workers counted. The names are the reference's where it has them. */
 const WORKER_COUNTERS: readonly (readonly [name: string, help: string, counted: Counted, scale: number])[] = [
@@ -67,10 +55,6 @@ const WORKER_GAUGES: readonly (readonly [name: string, help: string, value: (rep
   ],
 ];
 
-function seconds(ms: number | null): number | null {
-  return ms === null ? null : ms / 1000;
-}
-
 export class AgentMetrics {
   readonly registry = new Registry();
   readonly #scrapeSeconds: Histogram;
@@ -82,11 +66,20 @@ export class AgentMetrics {
   readonly #totals = new WorkerTotals();
   readonly #series = new SeriesTotals();
   readonly #flow = new FlowTotals();
+  readonly #source: MetricsSource;
   readonly #flowSource: FlowSource;
   /** The last report; undefined while the proxy does not answer. */
   #report: Report | undefined;
 
+  /** Made once for a page: many of its lines are of the same thousands of endpoints. */
+  #view: readonly PoolView[] | undefined;
+  readonly #pools = (): readonly PoolView[] => {
+    this.#view ??= this.#source.view();
+    return this.#view;
+  };
+
   constructor(source: MetricsSource) {
+    this.#source = source;
     const registers = [this.registry];
     const scrapes = new Counter({
       name: "pointsman_agent_scrapes_total",
@@ -120,14 +113,12 @@ export class AgentMetrics {
       registers,
     });
     registerState(this.registry, source);
-    registerEndpoints(this.registry, source);
-    registerPools(this.registry, source.view);
+    registerPools(this.registry, this.#pools);
     const report = (): Report | undefined => this.#report;
-    registerTokens(this.registry, source, report);
     registerWorkers(this.registry, report, this.#totals);
     this.#flowSource = {
       totals: this.#flow,
-      pools: source.view,
+      pools: this.#pools,
       flow: source.flow,
       fairnessIds: () => this.#series.rows().map(({ labels }) => labels.fairnessId),
     };
@@ -153,8 +144,12 @@ export class AgentMetrics {
 
   /** All of it, as Prometheus text. */
   async page(): Promise<string> {
-    const counted = `${waitedPage(this.#flowSource)}${seriesPage(this.#series.rows())}`;
-    return `${await this.registry.metrics()}\n${counted}`;
+    this.#view = undefined;
+    const endpoints = endpointPage(this.#pools(), this.#report);
+    const counted = `${endpoints}${waitedPage(this.#flowSource)}${seriesPage(this.#series.rows())}`;
+    const text = `${await this.registry.metrics()}\n${counted}`;
+    this.#view = undefined;
+    return text;
   }
 
   scraped(ok: boolean, durationMs: number, valueErrors: number): void {
@@ -206,44 +201,6 @@ function registerState(registry: Registry, source: MetricsSource): void {
     collect() {
       this.reset();
       this.inc(source.documents().total);
-    },
-  });
-}
-
-function registerEndpoints(registry: Registry, source: MetricsSource): void {
-  for (const [name, help, value] of ENDPOINT_GAUGES) {
-    new Gauge({
-      name: `pointsman_endpoint_${name}`,
-      help,
-      labelNames: ["pool", "endpoint", "pod"],
-      registers: [registry],
-      collect() {
-        this.reset();
-        for (const pool of source.view())
-          for (const view of pool.endpoints) {
-            const number = value(view);
-            if (number !== null) this.labels(`${pool.namespace}/${pool.name}`, view.address, view.pod).set(number);
-          }
-      },
-    });
-  }
-}
-
-function registerTokens(registry: Registry, source: MetricsSource, report: () => Report | undefined): void {
-  new Gauge({
-    name: "pointsman_endpoint_inflight_tokens",
-    help: "Prompt tokens that the proxy has in flight and the endpoint has still to compute",
-    labelNames: ["pool", "endpoint", "pod"],
-    registers: [registry],
-    collect() {
-      this.reset();
-      const entries = report()?.workers.flatMap((worker) => worker.entries);
-      if (entries === undefined) return;
-      const tokens = new Map<bigint, number>();
-      for (const entry of entries) tokens.set(entry.hash, (tokens.get(entry.hash) ?? 0) + entry.tokens);
-      for (const pool of source.view())
-        for (const { address, pod } of pool.endpoints)
-          this.labels(`${pool.namespace}/${pool.name}`, address, pod).set(tokens.get(fnv1a(address)) ?? 0);
     },
   });
 }

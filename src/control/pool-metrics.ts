@@ -38,8 +38,6 @@ export function registerPools(registry: Registry, pools: () => readonly PoolView
       (pool) => pool.endpoints.length,
     );
   }
-  registerQueues(registry, `${PREFIX}per_endpoint_queue_size`, "model_server_endpoint", pools);
-  registerQueues(registry, `${OLD_PREFIX}per_pod_queue_size`, "model_server_pod", pools);
 }
 
 /** A gauge with the pool as its label; a value that is not known is left out. */
@@ -61,20 +59,6 @@ function gauge(
         const number = value(pool);
         if (number !== undefined) this.labels(pool.name).set(number);
       }
-    },
-  });
-}
-
-function registerQueues(registry: Registry, name: string, label: string, pools: () => readonly PoolView[]): void {
-  new Gauge({
-    name,
-    help: "Requests waiting at the endpoint, as last scraped",
-    labelNames: ["name", label],
-    registers: [registry],
-    collect() {
-      this.reset();
-      for (const pool of pools())
-        for (const { pod, waiting } of pool.endpoints) if (waiting !== null) this.labels(pool.name, pod).set(waiting);
     },
   });
 }

@@ -52,7 +52,7 @@ function metrics(): AgentMetrics {
 
 /** Value of a series on the agent's page; undefined when it is not there. */
 async function series(of: AgentMetrics, name: string): Promise<number | undefined> {
-  const line = (await of.registry.metrics()).split("\n").find((each) => each.startsWith(`${name} `));
+  const line = (await of.page()).split("\n").find((each) => each.startsWith(`${name} `));
   return line === undefined ? undefined : Number(line.slice(name.length + 1));
 }
 
