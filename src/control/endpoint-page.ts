@@ -1,5 +1,5 @@
 // What is known of each endpoint, as Prometheus text. Not by prom-client, which would keep an object for each of the
-// values from one reading to the next: there are six for each of thousands of endpoints.
+// values from one reading to the next: there are eight for each of thousands of endpoints.
 
 import { fnv1a } from "./hash.ts";
 import type { Report } from "./report.ts";
@@ -54,12 +54,13 @@ function gauges(pools: readonly PoolView[], report: Report | undefined): readonl
   });
 }
 
+/** Several ports of a pod, and pods of one name in pools of one name, are one series: the last of them counts. */
 function queuePage(name: string, label: string, pools: readonly PoolView[]): string {
-  const lines = pools.flatMap((pool) =>
-    pool.endpoints.map(({ pod, waiting }) =>
-      waiting === null ? "" : `${name}{name="${pool.name}",${label}="${pod}"} ${waiting}\n`,
-    ),
-  );
+  const series = new Map<string, number>();
+  for (const pool of pools)
+    for (const { pod, waiting } of pool.endpoints)
+      if (waiting !== null) series.set(`${name}{name="${pool.name}",${label}="${pod}"}`, waiting);
+  const lines = [...series].map(([labeled, waiting]) => `${labeled} ${waiting}\n`);
   return `${head(name, "Requests waiting at the endpoint, as last scraped")}${lines.join("")}`;
 }
 
