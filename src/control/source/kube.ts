@@ -52,6 +52,9 @@ type Kept = {
   readonly seen?: SeenModel | undefined;
 };
 
+/** Of the name of a pool: whether such a pool, if there is one, is ours. */
+type ForOurs = (namespace: string, pool: string) => boolean;
+
 export class KubeSource {
   readonly #options: KubeSourceOptions;
   readonly #served: Served;
@@ -111,34 +114,37 @@ export class KubeSource {
       this.#kinds.delete(name);
     }
     for (const [name, kind] of wanted)
-      if (!this.#kinds.has(name)) this.#kinds.set(name, this.#reflector(collectionOf(kind, this.#options.scope)));
-    this.#changed();
+      if (!this.#kinds.has(name))
+        this.#kinds.set(
+          name,
+          this.#reflector(collectionOf(kind, this.#options.scope), () => this.#kindsChanged()),
+        );
+    this.#kindsChanged();
   }
 
-  #reflector(collection: Collection): Reflector<Kept> {
+  #reflector(collection: Collection, onChange: () => void): Reflector<Kept> {
     const { client, log } = this.#options;
     return new Reflector<Kept>({
       client,
       collection,
       log,
       take: (raw, previous) => this.#take(raw as Raw, previous),
-      onChange: () => this.#changed(),
+      onChange,
     });
   }
 
   #take(raw: Raw, previous: Kept | undefined): Kept | undefined {
     const { apiVersion, kind } = raw;
     const converted = converterOf(apiVersion, kind)!(raw);
+    const seen = kind === "InferenceModel" ? seenModel(raw) : undefined;
     if (converted.ok) {
       if (previous?.problem !== undefined) this.#mended(previous.problem);
-      const seen = kind === "InferenceModel" ? seenModel(raw) : undefined;
       return { object: converted.value, problem: undefined, seen };
     }
     if (kind === "Pod" && isBeingDeleted(raw)) return undefined;
     const before = previous?.object;
     const object = before?.kind === "Pod" ? podWithPortsOf(before, raw) : before;
     const problem = this.#problem(refOf(raw), converted.misfit, previous?.problem, object);
-    const seen = kind === "InferenceModel" ? seenModel(raw) : undefined;
     return { object, problem, seen: seen && { ...seen, problem: `${problem.reason}; ${problem.inForce}` } };
   }
 
@@ -162,9 +168,15 @@ export class KubeSource {
     this.#options.log("info", `${kind} ${namespace}/${name}: no longer wrong`, { was: reason });
   }
 
-  #changed(): void {
+  /** Which pods are to be watched may have changed, too. */
+  #kindsChanged(): void {
     if (this.#stopped) return;
     this.#watchPods();
+    this.#changed();
+  }
+
+  #changed(): void {
+    if (this.#stopped) return;
     const waitMs = this.#notBeforeMs - performance.now();
     this.#timer ??= setTimeout(() => this.#handOn(), Math.max(GATHER_MS, waitMs));
   }
@@ -178,7 +190,12 @@ export class KubeSource {
       reflector.stop();
       this.#pods.delete(key);
     }
-    for (const [key, collection] of wanted) if (!this.#pods.has(key)) this.#pods.set(key, this.#reflector(collection));
+    for (const [key, collection] of wanted)
+      if (!this.#pods.has(key))
+        this.#pods.set(
+          key,
+          this.#reflector(collection, () => this.#changed()),
+        );
   }
 
   #all(): readonly ConfigObject[] {
@@ -200,8 +217,9 @@ export class KubeSource {
     this.#watchPods();
     const objects = new Map<string, ConfigObject>(this.#inForce);
     for (const pod of this.#podsKept()) objects.set(objectKey(pod), pod);
-    for (const object of this.#modelObjects()) objects.set(objectKey(object), object);
-    this.#options.onModels(this.#seenModels());
+    const isForOurs = this.#isForOurs();
+    for (const object of this.#modelObjects(isForOurs)) objects.set(objectKey(object), object);
+    this.#options.onModels(this.#seenModels(isForOurs));
     const sorted = [...objects].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, object]) => object);
     this.#options.onObjects(sorted);
     const endMs = performance.now();
@@ -223,24 +241,21 @@ export class KubeSource {
   }
 
   /** InferenceModels, less those of pools that are not ours. */
-  #seenModels(): readonly SeenModel[] {
-    const isForOurs = this.#isForOurs();
+  #seenModels(isForOurs: ForOurs): readonly SeenModel[] {
     return [...this.#kinds.values()].flatMap(({ items }) =>
       [...items.values()].flatMap(({ seen }) => (seen && isForOurs(seen.namespace, seen.pool) ? seen : [])),
     );
   }
 
   /** Objects about models, less those of pools that are not ours. */
-  #modelObjects(): readonly ModelObject[] {
-    const isForOurs = this.#isForOurs();
+  #modelObjects(isForOurs: ForOurs): readonly ModelObject[] {
     return this.#all().flatMap((object) => {
       if (object.kind === "InferencePool" || object.kind === "Pod") return [];
       return isForOurs(object.namespace, object.poolRef.name) ? object : [];
     });
   }
 
-  /** Of the name of a pool: whether such a pool, if there is one, is ours. */
-  #isForOurs(): (namespace: string, pool: string) => boolean {
+  #isForOurs(): ForOurs {
     const { scope } = this.#options;
     const others = new Set(
       this.#all().flatMap((object) =>
