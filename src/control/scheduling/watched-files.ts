@@ -1,7 +1,8 @@
 // The files that were read for a document. As with folders of objects, the system's notice makes things fast and a poll
 // makes them sure: a mounted ConfigMap's files are links whose target changes, and editors rename.
 
-import { type FSWatcher, statSync, watch } from "node:fs";
+import { DirNotice } from "../dir-notice.ts";
+import { stampOf } from "../file-stamp.ts";
 
 const POLL_MS = 250;
 /** A changed file is read when it has stayed the same this long: writers that do not rename write in pieces. */
@@ -21,7 +22,7 @@ export type WatchedFilesOptions = {
 export class WatchedFiles {
   readonly #options: WatchedFilesOptions;
   readonly #poll: NodeJS.Timeout;
-  #watcher: FSWatcher | undefined;
+  readonly #notice: DirNotice | undefined;
   #soon: NodeJS.Timeout | undefined;
   /** As the files were when they were noted. */
   #stamps = new Map<string, string>();
@@ -29,10 +30,12 @@ export class WatchedFiles {
   #pending: { readonly stamp: string; readonly sinceMs: number; readonly changingSinceMs: number } | undefined;
 
   constructor(options: WatchedFilesOptions) {
+    const { dir } = options;
     this.#options = options;
-    this.#watch();
+    this.#notice = dir === undefined ? undefined : new DirNotice(dir, () => this.#lookSoon(5));
+    this.#notice?.ensure();
     this.#poll = setInterval(() => {
-      this.#watch();
+      this.#notice?.ensure();
       this.#look();
     }, POLL_MS);
   }
@@ -47,22 +50,7 @@ export class WatchedFiles {
   stop(): void {
     clearInterval(this.#poll);
     clearTimeout(this.#soon);
-    this.#watcher?.close();
-  }
-
-  #watch(): void {
-    const { dir } = this.#options;
-    if (this.#watcher || dir === undefined) return;
-    try {
-      const watcher = watch(dir, () => this.#lookSoon(5));
-      watcher.on("error", () => {
-        watcher.close();
-        this.#watcher = undefined;
-      });
-      this.#watcher = watcher;
-    } catch {
-      this.#watcher = undefined;
-    }
+    this.#notice?.stop();
   }
 
   #lookSoon(delayMs: number): void {
@@ -90,15 +78,5 @@ export class WatchedFiles {
     }
     this.#pending = undefined;
     this.#options.onChange();
-  }
-}
-
-/** Differs when the file was written or replaced, also by a link that leads elsewhere. Of one out of reach: "". */
-function stampOf(path: string): string {
-  try {
-    const found = statSync(path, { bigint: true });
-    return `${found.size} ${found.mtimeNs} ${found.ctimeNs} ${found.ino} ${found.dev}`;
-  } catch {
-    return "";
   }
 }

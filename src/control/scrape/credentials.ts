@@ -2,6 +2,7 @@
 
 import { X509Certificate } from "node:crypto";
 import { readFileSync, statSync } from "node:fs";
+import { stampOf } from "../file-stamp.ts";
 import type { Log } from "../log.ts";
 
 /** Tokens are some hundred bytes; anything much larger is another file. */
@@ -73,15 +74,5 @@ export class TokenFile {
       this.#log("info", "the token for metrics was read again", { file: this.#path });
     }
     return this.#token;
-  }
-}
-
-/** Differs when the file was written or replaced, also by a link that leads elsewhere. Of one out of reach: "". */
-function stampOf(path: string): string {
-  try {
-    const found = statSync(path, { bigint: true });
-    return `${found.dev} ${found.ino} ${found.size} ${found.mtimeNs} ${found.ctimeNs}`;
-  } catch {
-    return "";
   }
 }

@@ -2,7 +2,7 @@
 // processor can do beside everything else. What is asked less often goes stale later, as rows say their interval.
 
 /** Of an idle endpoint, and of one that does not answer. */
-export const IDLE_INTERVAL_MS = 1_000;
+const IDLE_INTERVAL_MS = 1_000;
 /** A scrape takes 0.1 to 0.2 ms of processor: 2,000 a second are a third of one. 100 busy endpoints stay below that. */
 const MS_PER_BUSY_SCRAPE = 0.5;
 /**

@@ -2,8 +2,9 @@
 // changed, and every half second in case it did not. All file access is synchronous: a look is a readdir and one stat
 // per file (about 3 µs each), and a look that cannot be interrupted needs no guard against another.
 
-import { type FSWatcher, readdirSync, readFileSync, statSync, watch } from "node:fs";
+import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { DirNotice } from "../dir-notice.ts";
 import type { ConfigObject } from "../kinds/object.ts";
 import type { Log } from "../log.ts";
 import { type DocumentCache, type DocumentState, readDocuments } from "./documents.ts";
@@ -69,7 +70,7 @@ export class Folder {
   readonly #foreignSeen = new Set<string>();
   #reported = new Map<string, Problem>();
   #dirProblem: string | undefined;
-  #watcher: FSWatcher | undefined;
+  readonly #notice: DirNotice;
   readonly #poll: NodeJS.Timeout;
   #soon: NodeJS.Timeout | undefined;
   /** Problems reported since the start. */
@@ -80,9 +81,10 @@ export class Folder {
     this.#options = options;
     this.#look(true);
     this.#publish();
-    this.#watch();
+    this.#notice = new DirNotice(options.dir, () => this.#lookSoon(5));
+    this.#notice.ensure();
     this.#poll = setInterval(() => {
-      this.#watch();
+      this.#notice.ensure();
       this.#look(false);
     }, POLL_MS);
   }
@@ -94,23 +96,7 @@ export class Folder {
   stop(): void {
     clearInterval(this.#poll);
     clearTimeout(this.#soon);
-    this.#watcher?.close();
-  }
-
-  /** The watcher only makes things faster. Without one (it can fail at any time) the poll finds every change. */
-  #watch(): void {
-    if (this.#watcher) return;
-    try {
-      const watcher = watch(this.#options.dir, () => this.#lookSoon(5));
-      const drop = (): void => {
-        watcher.close();
-        this.#watcher = undefined;
-      };
-      watcher.on("error", drop);
-      this.#watcher = watcher;
-    } catch {
-      this.#watcher = undefined;
-    }
+    this.#notice.stop();
   }
 
   #lookSoon(delayMs: number): void {
